@@ -1,0 +1,88 @@
+"""One shape, and a batch of shapes: what a dataset yields and a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Item", "collate"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One shape of a dataset.
+
+    Attributes:
+        points: (N, 3), data units.
+        target: (M, 3), data units: a second, independent draw of the same surface.
+        image: (C, H, W), values in [0, 1].
+        label: index of the category.
+        id: the shape's name in its dataset.
+    """
+
+    points: Tensor
+    target: Tensor | None = None
+    image: Tensor | None = None
+    label: int | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several shapes of equal size; the fields are those of `Item` with a leading batch axis."""
+
+    points: Tensor  # (B, N, 3)
+    target: Tensor | None = None  # (B, M, 3)
+    image: Tensor | None = None  # (B, C, H, W)
+    label: Tensor | None = None  # (B,), int64
+    id: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the shape of the points.
+
+        Raises:
+            ValueError: The points are not of shape (B, N, 3).
+        """
+        if self.points.ndim != 3 or self.points.shape[-1] != 3:
+            raise ValueError(f"points: expected (B, N, 3), got {tuple(self.points.shape)}")
+
+    def __len__(self) -> int:
+        """Return the number of shapes."""
+        return self.points.shape[0]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """Return the batch with every tensor on `device`."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory; `torch.utils.data.DataLoader` calls this."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: vars(self)[field.name] for field in fields(self)}
+        return Batch(
+            **{key: function(v) if isinstance(v, Tensor) else v for key, v in values.items()}
+        )
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack shapes into a batch; an optional field must be present in all of them or in none."""
+    return Batch(
+        points=torch.stack([item.points for item in items]),
+        target=_stack([item.target for item in items]),
+        image=_stack([item.image for item in items]),
+        label=None
+        if items[0].label is None
+        else torch.tensor([item.label for item in items], dtype=torch.int64),
+        id=tuple(item.id for item in items),
+    )
+
+
+def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    present = [tensor for tensor in tensors if tensor is not None]
+    if not present:
+        return None
+    return torch.stack(present)
