@@ -1,0 +1,84 @@
+"""What every model of point clouds can do, and the abilities that only some have."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Generator, Tensor, nn
+
+from pointgen.batch import Batch
+from pointgen.flows.continuous import Solver
+
+__all__ = ["Autoencoder", "Loss", "PointCloudModel"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a training step minimises, and what it logs.
+
+    Attributes:
+        total: scalar to differentiate.
+        terms: detached scalars by name; names say the unit where there is one.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+class PointCloudModel(nn.Module, ABC):
+    """A distribution over point clouds that can be trained and sampled, in data units."""
+
+    @abstractmethod
+    def set_units(self, mean: Tensor, std: Tensor) -> None:
+        """Take the training set's mean (3,) and standard deviation (3,), data units, as buffers."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Loss:
+        """Return the training loss of a batch; noise comes from the global random state."""
+
+    @abstractmethod
+    def sample(
+        self,
+        count: int,
+        num_points: int,
+        *,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+        solver: Solver | None = None,
+    ) -> Tensor:
+        """Draw new clouds (count, num_points, 3) in data units.
+
+        A cloud whose flow cannot be solved comes back as NaN, so that callers can count it.
+
+        Args:
+            count: number of clouds.
+            num_points: points of each cloud.
+            generator: source of all noise; the same state gives the same clouds.
+            temperature: standard deviation of the shape noise; below 1 gives more typical shapes.
+            solver: replaces the solvers of the model's config, all levels alike.
+        """
+
+    def forward(self, batch: Batch) -> Loss:
+        """Return `loss(batch)`, so that wrappers of modules (DDP, compile) see one entrance."""
+        return self.loss(batch)
+
+
+@runtime_checkable
+class Autoencoder(Protocol):
+    """A model that maps clouds to codes and back."""
+
+    def encode(self, points: Tensor) -> Tensor:
+        """Map clouds (B, N, 3), data units, to codes (B, C)."""
+
+    def decode(
+        self,
+        codes: Tensor,
+        num_points: int,
+        *,
+        generator: Generator | None = None,
+        solver: Solver | None = None,
+    ) -> Tensor:
+        """Draw clouds (B, num_points, 3), data units, from codes (B, C)."""
