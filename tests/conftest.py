@@ -1,7 +1,30 @@
 """Every test runs in float64 with a forked, seeded random state, unless it asks otherwise."""
 
+import importlib.util
+import os
+import shutil
+
 import pytest
 import torch
+
+# What a test may need of the system, and whether it is there.
+NEEDS = {
+    "chromium": lambda: shutil.which("chromium") is not None,
+    "xvfb": lambda: shutil.which("Xvfb") is not None,
+    "pytorch3d": lambda: importlib.util.find_spec("pytorch3d") is not None,
+}
+OPTIONAL = {"pytorch3d"}  # may be missing even where everything is to be tested
+
+
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            if NEEDS[name]():
+                continue
+            # In CI the system packages are installed, so a missing one is a failure there.
+            if os.environ.get("POINTGEN_NO_SKIPS") and name not in OPTIONAL:
+                pytest.fail(f"needs {name}, which is not installed")
+            pytest.skip(f"needs {name}")
 
 
 @pytest.fixture(autouse=True)

@@ -82,3 +82,6 @@ class Autoencoder(Protocol):
         solver: Solver | None = None,
     ) -> Tensor:
         """Draw clouds (B, num_points, 3), data units, from codes (B, C)."""
+
+    def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
+        """Return codes (count, C) on the way from one code (C,) to another, ends included."""

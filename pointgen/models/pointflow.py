@@ -28,9 +28,13 @@ from pointgen.flows.matching import matching_loss
 from pointgen.geometry.pairing import pair_kd
 from pointgen.models.base import Loss, PointCloudModel
 from pointgen.models.cnf import CnfConfig
-from pointgen.networks import PointNetConfig
+from pointgen.networks import ConcatSquashConfig, PointNetConfig
 
 __all__ = ["NoPrior", "PointFlow", "PointFlowConfig"]
+
+# Points are independent given the code, so a cloud of any size is solved in pieces: about 1 GiB
+# for a field of width 512.
+POINTS_AT_ONCE = 2**18
 
 
 class NoPrior(BaseModel):
@@ -57,7 +61,9 @@ class PointFlowConfig(BaseModel):
     """From a cloud to its code."""
     points: CnfConfig = CnfConfig()
     """p(x | z), the flow over points given a code."""
-    prior: Annotated[CnfConfig | NoPrior, Field(discriminator="kind")] = CnfConfig()
+    prior: Annotated[CnfConfig | NoPrior, Field(discriminator="kind")] = CnfConfig(
+        field=ConcatSquashConfig(dims=(256, 256))
+    )
     """p(z), the flow over codes."""
     pairing: Literal["none", "kd"] = "kd"
     """matching: how noise and data points of a cloud are paired."""
@@ -160,8 +166,14 @@ class PointFlow(PointCloudModel):
     ) -> Tensor:
         """Draw clouds (B, num_points, 3), data units; NaN where the flow cannot be solved."""
         noise = self.points.base.sample((len(codes), num_points), generator)
+        context = codes.unsqueeze(1)
+        at_once = max(1, POINTS_AT_ONCE // max(1, len(codes)))
         with sampling_with(solver, self.points):
-            return _solve_each(self.points.transform, noise, codes.unsqueeze(1))
+            pieces = [
+                _solve_each(self.points.transform, part, context)
+                for part in noise.split(at_once, dim=1)
+            ]
+        return torch.cat(pieces, dim=1)
 
     @torch.no_grad()
     def sample(

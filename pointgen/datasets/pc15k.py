@@ -1,0 +1,77 @@
+"""Folders of sampled shapes: ShapeNetCore.v2.PC15k, ModelNet40.PC15k and any others laid out so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pointgen.datasets.arrays import ArraySource, ShapeFile, problem_of, usable
+from pointgen.datasets.folders import (
+    choose,
+    existing_folder,
+    listing,
+    split_folder,
+    split_roots,
+)
+from pointgen.datasets.settings import Categories, CloudConfig, Progress, Split
+from pointgen.datasets.synsets import category_name
+
+__all__ = ["Pc15kConfig"]
+
+LAYOUT = "<synset or class>/{train,val,test}/<id>.npy"
+
+
+class Pc15kConfig(CloudConfig):
+    """Shapes in `<root>/<synset or class>/{train,val,test}/<id>.npy`, (15000, 3) numbers each.
+
+    The first 10,000 points are the pool of `points`, the last 5,000 that of `target`; of any other
+    count n the first two thirds and the last third. A root that itself holds train, val and test
+    is a single category. Files are read when they are needed; building checks their headers, and
+    all of their points where `on_error` is "skip".
+    """
+
+    kind: Literal["pc15k"] = "pc15k"
+
+    root: Path
+    """the folder of the categories"""
+
+    categories: Categories = ("all",)
+    """names (airplane), synset ids (02691156) or folder names of the categories, or all"""
+
+    val_split: str | None = None
+    """the folder to read as val where the data have none, for example test for ModelNet"""
+
+    def source(self, split: Split, *, progress: Progress | None = None) -> ArraySource:
+        """Find the shapes of a split, in the order of their names.
+
+        Raises:
+            ValueError: A folder is missing or empty, or a file cannot be used.
+        """
+        root = existing_folder(self.root, LAYOUT)
+        folders = split_roots(root)
+        if not folders:
+            raise ValueError(f"root: expected {LAYOUT} in {root}, found {listing(root)}")
+        chosen = choose(list(folders), self.categories, root)
+        files = [
+            file
+            for label, name in enumerate(chosen)
+            for file in _files(split_folder(folders[name], split, self.val_split), label)
+        ]
+        good = usable(files, self._problems(files, progress), self.on_error)
+        return ArraySource(good, tuple(category_name(name) for name in chosen))
+
+    def _problems(self, files: list[ShapeFile], progress: Progress | None) -> list[str | None]:
+        whole = self.on_error == "skip"
+        problems = []
+        for done, file in enumerate(files, start=1):
+            problems.append(problem_of(file.path, self.num_points, whole=whole))
+            if progress:
+                progress(done, len(files))
+        return problems
+
+
+def _files(folder: Path, label: int) -> list[ShapeFile]:
+    paths = sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
+    if not paths:
+        raise ValueError(f"{folder}: expected <id>.npy files, found {listing(folder)}")
+    return [ShapeFile(path, path.stem, label) for path in paths]

@@ -1,0 +1,59 @@
+"""What the configs of all datasets have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pointgen.datasets.base import CloudDataset, Normalize, Source
+
+__all__ = ["Categories", "CloudConfig", "Progress", "Split"]
+
+Split = Literal["train", "val", "test"]
+Progress = Callable[[int, int], None]  # called with (done, total)
+
+
+def _several(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Categories = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
+class CloudConfig(BaseModel, ABC):
+    """The settings that every dataset has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_points: int = Field(default=2048, ge=1)
+    """points of a cloud, and of its second draw"""
+
+    normalize: Normalize = "global"
+    """global: mean per axis and one scalar std of the training set; per_axis: both per axis;
+    shape_unit, shape_bbox, shape_std: each shape into its unit sphere, its bounding box or to
+    standard deviation 1; none: the points as they are"""
+
+    on_error: Literal["raise", "skip"] = "raise"
+    """what to do with a shape that cannot be used: stop, or leave it out and warn with a count"""
+
+    @abstractmethod
+    def source(self, split: Split, *, progress: Progress | None = None) -> Source:
+        """Find the shapes of a split."""
+
+    def build(self, split: Split, *, progress: Progress | None = None) -> CloudDataset:
+        """Build the dataset of a split.
+
+        Args:
+            split: which part of the data.
+            progress: called with (done, total) while shapes are made or sampled.
+
+        Raises:
+            ValueError: The data are not there, or a shape cannot be used.
+        """
+        source = self.source(split, progress=progress)
+        return CloudDataset(source, num_points=self.num_points, normalize=self.normalize)

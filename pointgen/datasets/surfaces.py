@@ -1,0 +1,118 @@
+"""Sampling the surfaces of mesh files, once: the points are kept in a cache folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from pointgen.datasets.settings import Progress
+from pointgen.files import FileError, atomic, read_mesh
+from pointgen.geometry.sampling import sample_surface
+
+__all__ = ["Job", "cache_folder", "cached_points", "sample_meshes"]
+
+FEW = 16  # so few meshes are sampled before a second process has started
+MOST_PROCESSES = 8  # more only wait for the disk
+
+
+@dataclass(frozen=True)
+class Job:
+    """One mesh to be sampled.
+
+    Attributes:
+        mesh: the file to read.
+        points: the .npy file to write.
+        count: how many points.
+        seed: the points are the same for the same seed and name of the mesh.
+        name: the shape's id.
+    """
+
+    mesh: Path
+    points: Path
+    count: int
+    seed: int
+    name: str
+
+
+def cache_folder(root: Path, cache: Path | None) -> Path:
+    """Return the folder for the points sampled from the meshes in `root`.
+
+    It is `<root>/.pointgen-cache` where that can be written; else, or in a given `cache`, a folder
+    named by the hash of `root`. The default for `cache` is pointgen in the user's cache folder.
+    """
+    if cache is None and os.access(root, os.W_OK):
+        return root / ".pointgen-cache"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = cache.expanduser() if cache else home / "pointgen"
+    return base / sha256(str(root.resolve()).encode()).hexdigest()[:16]
+
+
+def cached_points(root: Path, mesh: Path, folder: Path, *, count: int, seed: int) -> Path:
+    """Name the cache file of a mesh; another size or time of the mesh gives another name."""
+    stat = mesh.stat()
+    key = f"{mesh.relative_to(root).as_posix()}|{stat.st_size}|{stat.st_mtime_ns}|{count}|{seed}"
+    return folder / f"{sha256(key.encode()).hexdigest()[:32]}.npy"
+
+
+def sample_meshes(
+    jobs: Sequence[Job], *, stop_at_problem: bool, progress: Progress | None = None
+) -> list[str | None]:
+    """Sample those meshes whose points are not there yet, in several processes if there are many.
+
+    Returns:
+        For each job what is wrong with its mesh, or None; shorter if `stop_at_problem` cut it off.
+    """
+    problems = []
+    for problem in _results(jobs):
+        problems.append(problem)
+        if progress:
+            progress(len(problems), len(jobs))
+        if problem and stop_at_problem:
+            break
+    return problems
+
+
+def _results(jobs: Sequence[Job]) -> Iterator[str | None]:
+    new = sum(not _is_done(job) for job in jobs)
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    if new < FEW or processes == 1:
+        yield from map(sample_mesh, jobs)
+        return
+    # the platform's way to start processes, as in a DataLoader
+    with ProcessPoolExecutor(processes) as executor:
+        try:
+            yield from executor.map(sample_mesh, jobs, chunksize=4)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_done(job: Job) -> bool:
+    return job.points.is_file() and job.points.stat().st_size >= 12 * job.count
+
+
+def sample_mesh(job: Job) -> str | None:
+    """Sample one mesh into its file; say what is wrong with it, or None."""
+    if _is_done(job):
+        return None
+    rng = np.random.default_rng([job.seed, crc32(job.name.encode())])
+    try:
+        mesh = read_mesh(job.mesh)
+        vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+        with np.errstate(over="ignore"):
+            points = sample_surface(vertices, faces, job.count, rng)
+    except FileError as error:
+        return str(error)
+    except ValueError as error:  # of the sampling, which does not know the file
+        return f"{job.mesh}: {error}"
+    if not np.isfinite(points).all():
+        return f"{job.mesh}: expected coordinates within float32, got larger ones"
+    with atomic(job.points) as temporary, temporary.open("wb") as file:
+        np.save(file, points, allow_pickle=False)
+    return None

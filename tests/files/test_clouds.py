@@ -1,0 +1,150 @@
+"""What is written is what is read, in every format; and a folder's ids are unique."""
+
+import os
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointgen.files import FileError, read_clouds, write_clouds
+
+ARRAYS = ("npy", "npz", "h5", "hdf5")
+SINGLES = ("ply", "xyz", "pcd")
+
+
+def random_clouds(count, size, seed=0):
+    # raw bit patterns: every finite float32, tiny and huge, must survive
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 2**32, (count, size, 3), dtype=np.uint32).view(np.float32)
+    return np.where(np.isfinite(values), values, np.float32(0.1))
+
+
+def same(read, written):
+    return len(read) == len(written) and all(
+        c.points.dtype == np.float32 and np.array_equal(c.points, w)
+        for c, w in zip(read, written, strict=True)
+    )
+
+
+@pytest.mark.parametrize("ending", ARRAYS + SINGLES)
+@settings(deadline=None, max_examples=15)
+@given(count=st.integers(1, 4), size=st.integers(1, 40), seed=st.integers(0, 99))
+def test_a_round_trip_is_exact(tmp_path_factory, ending, count, size, seed):
+    folder = tmp_path_factory.mktemp("clouds")
+    clouds = random_clouds(count, size, seed)
+    paths = write_clouds(folder / f"out.{ending}", clouds)
+    assert all(path.is_file() for path in paths)
+    assert same([c for path in paths for c in read_clouds(path)], clouds)
+    assert same(read_clouds(folder), clouds)
+    assert sorted(p for p in folder.iterdir()) == sorted(paths), "a temporary file stayed"
+
+
+def test_a_folder_of_unequal_clouds(tmp_path):
+    clouds = [random_clouds(1, n)[0] for n in (1, 5, 3)]
+    paths = write_clouds(tmp_path / "made", clouds)
+    assert [p.name for p in paths] == ["000.ply", "001.ply", "002.ply"]
+    assert same(read_clouds(tmp_path / "made"), clouds)
+    with pytest.raises(FileError, match=r"\.ply, \.xyz, \.pcd"):
+        write_clouds(tmp_path / "out.npy", clouds)
+
+
+@pytest.mark.parametrize("ending", ("npz", "h5"))
+def test_ids_are_stored(tmp_path, ending):
+    ids = ["chair", "名前 é", "b/c"]
+    write_clouds(tmp_path / f"x.{ending}", random_clouds(3, 4), ids=ids)
+    assert [c.id for c in read_clouds(tmp_path / f"x.{ending}")] == ids
+
+
+@pytest.mark.parametrize("name", ("made", "made.ply"))
+def test_ids_name_files_and_cannot_leave_the_folder(tmp_path, name):
+    ids = ["../../evil", "/etc/x", ".hidden", "名前 é", "a\\b\0"]
+    (tmp_path / "in").mkdir()
+    paths = write_clouds(tmp_path / "in" / name, random_clouds(5, 4), ids=ids)
+    assert {p for p in tmp_path.rglob("*") if p.is_file()} == set(paths)
+    assert len(read_clouds(tmp_path / "in")) == 5
+    assert any("名前 é" in c.id for c in read_clouds(tmp_path / "in"))
+
+
+@pytest.mark.parametrize("ids", (["a"], ["a", "a"], ["a", ""], ["a", "A"]))
+def test_ids_that_cannot_name_files(tmp_path, ids):
+    with pytest.raises(FileError, match=r"out: .*id"):
+        write_clouds(tmp_path / "out", random_clouds(2, 4), ids=ids)
+
+
+def test_stems_that_collide_give_way_to_paths(tmp_path):
+    cloud = random_clouds(1, 4)[0]
+    for name in ("chairs/1.npy", "cars/1.ply", "2.npy", "2.ply", "3.xyz"):
+        write_clouds(tmp_path / name, cloud)
+    write_clouds(tmp_path / "stack.npy", random_clouds(2, 4))
+    (tmp_path / "notes.md").write_text("not a cloud")
+    (tmp_path / "._3.ply").write_text("what some systems leave beside a file")
+    ids = [c.id for c in read_clouds(tmp_path)]
+    assert sorted(ids) == sorted(
+        ["2.npy", "2.ply", "3", "cars/1", "chairs/1", "stack-0000", "stack-0001"]
+    )
+
+
+def test_equal_stored_ids_of_two_files_are_told_apart(tmp_path):
+    for name in ("a", "b"):
+        write_clouds(tmp_path / f"{name}.npz", random_clouds(2, 4), ids=["x", f"only {name}"])
+    ids = [c.id for c in read_clouds(tmp_path)]
+    assert ids == ["a/x", "only a", "b/x", "only b"]
+
+
+@pytest.mark.parametrize("name", ("a.npy", "a.ply", "a.h5"))
+def test_nothing_is_overwritten_without_force(tmp_path, name):
+    first, second = random_clouds(1, 4)[0], random_clouds(1, 5)[0]
+    write_clouds(tmp_path / name, first)
+    with pytest.raises(FileError, match=f"{name}: .*--force"):
+        write_clouds(tmp_path / name, second)
+    assert same(read_clouds(tmp_path / name), [first])
+    write_clouds(tmp_path / name, second, force=True)
+    assert same(read_clouds(tmp_path / name), [second])
+
+
+def test_one_existing_file_of_a_series_stops_all(tmp_path):
+    write_clouds(tmp_path / "a-001.ply", random_clouds(1, 4))
+    with pytest.raises(FileError, match=r"a-001\.ply: .*--force"):
+        write_clouds(tmp_path / "a.ply", random_clouds(3, 4))
+    assert [p.name for p in tmp_path.iterdir()] == ["a-001.ply"]
+
+
+@pytest.mark.parametrize(
+    ("clouds", "message"),
+    (
+        (np.full((4, 3), np.nan), "4 of 4 points are not finite"),
+        (np.full((4, 3), 1e300), "4 of 4 points are not finite"),
+        (np.zeros((4, 2)), r"expected clouds of shape \(N, 3\)"),
+        (np.zeros((0, 3)), r"expected clouds of shape \(N, 3\)"),
+        ([], "at least one cloud"),
+        (np.zeros((0, 4, 3)), "at least one cloud"),
+        (np.array([["a", "b", "c"]]), r"expected clouds of shape \(N, 3\)"),
+    ),
+)
+def test_what_is_no_cloud_is_not_written(tmp_path, clouds, message):
+    with pytest.raises(FileError, match=message):
+        write_clouds(tmp_path / "a.npy", clouds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_ending_names_the_known(tmp_path):
+    with pytest.raises(FileError, match=r"\.npy.*\.pcd.*'\.las'"):
+        write_clouds(tmp_path / "a.las", random_clouds(1, 4))
+
+
+def test_one_bare_cloud_and_a_stack_keep_their_shape(tmp_path):
+    stack = random_clouds(1, 4)
+    write_clouds(tmp_path / "a.npy", stack)
+    write_clouds(tmp_path / "b.npy", stack[0])
+    assert np.load(tmp_path / "a.npy").shape == (1, 4, 3)
+    assert np.load(tmp_path / "b.npy").shape == (4, 3)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are of posix systems")
+def test_a_written_file_has_the_usual_mode(tmp_path):
+    (tmp_path / "plain").touch()
+    write_clouds(tmp_path / "a.npy", random_clouds(1, 4))
+    modes = {stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("plain", "a.npy")}
+    assert len(modes) == 1

@@ -1,0 +1,142 @@
+"""One table of laws over all models."""
+
+import copy
+
+import pytest
+import torch
+
+from pointgen.batch import Batch
+from pointgen.flows.continuous import Solver
+from pointgen.models import Autoencoder, PointFlowConfig
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.pointflow import NoPrior
+from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
+
+ENCODER = PointNetConfig(widths=(16, 32), head=(16,))
+HEUN = Solver(method="heun", steps=8)
+PAPER = CnfConfig(field=ConcatSquashConfig(dims=(16, 16)), solver=Solver(rtol=1e-2, atol=1e-2))
+OURS = CnfConfig(
+    field=ResidualConfig(width=16, depth=2, condition_width=16), sampler=HEUN, batch_norm=False
+)
+
+MODELS = {
+    "likelihood": PointFlowConfig(code_dim=4, encoder=ENCODER, points=PAPER, prior=PAPER),
+    "two blocks": PointFlowConfig(
+        code_dim=4, encoder=ENCODER, points=PAPER.model_copy(update={"blocks": 2}), prior=PAPER
+    ),
+    "autoencoder": PointFlowConfig(
+        code_dim=4, encoder=ENCODER, points=PAPER, prior=NoPrior(), posterior="deterministic"
+    ),
+    "matching": PointFlowConfig(
+        objective="matching", code_dim=4, encoder=ENCODER, points=OURS, prior=OURS
+    ),
+    "matching unpaired": PointFlowConfig(
+        objective="matching",
+        code_dim=4,
+        encoder=ENCODER,
+        points=OURS,
+        prior=OURS,
+        pairing="none",
+        posterior="deterministic",
+    ),
+}
+CENTRE, SPREAD = torch.tensor([10.0, -20.0, 30.0]), 5.0
+
+
+@pytest.fixture(params=MODELS, ids=str)
+def model(request):
+    model = MODELS[request.param].build()
+    model.set_units(CENTRE.double(), torch.full((3,), SPREAD))
+    return model
+
+
+@pytest.fixture
+def batch():
+    shape = torch.tensor([1.0, 0.2, 2.0])
+    points, target = (CENTRE + SPREAD * shape * torch.randn(6, 32, 3) for _ in range(2))
+    return Batch(points, target)
+
+
+def test_a_gradient_reaches_every_parameter(model, batch):
+    for parameter in model.parameters():  # from zero, some gradients vanish by accident
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    model.loss(batch).total.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_the_loss_falls(model, batch):
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    losses = []
+    for _ in range(12):
+        loss = model.loss(batch).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-4:]) < sum(losses[:4])
+
+
+def test_terms_are_finite_detached_scalars(model, batch):
+    loss = model.loss(batch)
+    assert loss.total.requires_grad and loss.total.shape == ()
+    for name, value in loss.terms.items():
+        assert value.shape == () and value.isfinite() and not value.requires_grad, name
+
+
+def test_one_generator_state_gives_one_reconstruction_and_sample(model, batch):
+    model.eval()
+
+    def draw(seed):
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            codes = model.encode(batch.points)
+            clouds = [model.decode(codes, 50, generator=generator)]
+            if model.prior is not None:
+                clouds.append(model.sample(6, 50, generator=generator))
+        return torch.cat(clouds)
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.allclose(draw(1), draw(2))
+
+
+def test_samples_live_in_data_units(model, batch):
+    model.eval()
+    with torch.no_grad():
+        clouds = model.decode(model.encode(batch.points), 200)
+    assert clouds.shape == (6, 200, 3)
+    torch.testing.assert_close(clouds.mean((0, 1)), CENTRE.double(), atol=3 * SPREAD, rtol=0)
+    assert SPREAD / 10 < clouds.std() < 30 * SPREAD
+
+
+def test_a_state_dict_alone_reproduces_a_sample(model, batch):
+    model.loss(batch)  # moves running statistics
+    twin = model.config.build()
+    twin.load_state_dict(copy.deepcopy(model.state_dict()))
+    first, second = (
+        m.eval().decode(
+            m.encode(batch.points), 20, generator=torch.Generator().manual_seed(0)
+        )
+        for m in (model, twin)
+    )
+    assert torch.equal(first, second)
+
+
+def test_the_order_of_points_does_not_matter_to_the_code(model, batch):
+    model.eval()
+    shuffled = batch.points[:, torch.randperm(32)]
+    torch.testing.assert_close(model.encode(shuffled), model.encode(batch.points))
+
+
+def test_an_autoencoder_says_so(model):
+    assert isinstance(model, Autoencoder)
+
+
+def test_codes_between_two_start_and_end_there(model, batch):
+    model.eval()
+    with torch.no_grad():
+        codes = model.encode(batch.points)
+    way = model.between(codes[0], codes[1], 5)
+    assert way.shape == (5, 4)
+    torch.testing.assert_close(way[[0, -1]], codes[:2], atol=1e-2, rtol=1e-2)
+    assert (way.diff(dim=0).norm(dim=1) > 0).all()
