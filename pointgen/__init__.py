@@ -1,0 +1,38 @@
+"""Generate 3D point clouds with invertible models.
+
+>>> import pointgen as pg
+>>> model = pg.load("runs/demo")  # doctest: +SKIP
+>>> clouds = model.sample(16, num_points=2048)  # (16, 2048, 3), data units  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pointgen.config import read_config
+    from pointgen.files import read_clouds as read
+    from pointgen.files import write_clouds as write
+    from pointgen.metrics.sheet import evaluate
+    from pointgen.training.checkpoint import load
+    from pointgen.view import show
+
+__all__ = ["evaluate", "load", "read", "read_config", "show", "write"]
+
+HOMES = {
+    "evaluate": ("pointgen.metrics.sheet", "evaluate"),
+    "load": ("pointgen.training.checkpoint", "load"),
+    "read": ("pointgen.files", "read_clouds"),
+    "read_config": ("pointgen.config", "read_config"),
+    "show": ("pointgen.view", "show"),
+    "write": ("pointgen.files", "write_clouds"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch takes seconds, and `pointgen --help` must not wait for it (PEP 562).
+    if name not in HOMES:
+        raise AttributeError(f"module 'pointgen' has no attribute {name!r}")
+    module, attribute = HOMES[name]
+    return getattr(import_module(module), attribute)

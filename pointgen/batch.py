@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -62,9 +62,15 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        values = {field.name: vars(self)[field.name] for field in fields(self)}
-        return Batch(
-            **{key: function(v) if isinstance(v, Tensor) else v for key, v in values.items()}
+        def mapped(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else function(tensor)
+
+        return replace(
+            self,
+            points=function(self.points),
+            target=mapped(self.target),
+            image=mapped(self.image),
+            label=mapped(self.label),
         )
 
 

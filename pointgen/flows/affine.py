@@ -82,9 +82,7 @@ class MovingBatchNorm(Transform):
         """Undo the normalisation by the running statistics; never moves them."""
         return (z - self.bias) * (-self._log_scale()).exp() + self.running_mean.clone()
 
-    def inverse_and_ladj(
-        self, z: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Undo the normalisation, with log|det dx/dz|."""
         return self.inverse(z, context), -self._log_scale().sum().expand(z.shape[:-1])
 

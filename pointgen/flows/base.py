@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -35,9 +35,7 @@ class Transform(nn.Module, ABC):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Map noise to data, without the log-Jacobian: sampling must not pay for a divergence."""
 
-    def inverse_and_ladj(
-        self, z: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map noise to data, with ladj = log|det dx/dz|; override it where one pass gives both."""
         x = self.inverse(z, context)
         _, ladj = self.forward(x, context)
@@ -51,33 +49,39 @@ class Chain(Transform):
         super().__init__()
         self.transforms = nn.ModuleList(transforms)
 
+    def __iter__(self) -> Iterator[Transform]:
+        """Iterate over the transforms, from the data to the noise."""
+        for transform in self.transforms:
+            assert isinstance(transform, Transform)
+            yield transform
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise and sum the log-Jacobians."""
         total = x.new_zeros(x.shape[: -self.event_ndim])
-        for transform in self.transforms:
+        for transform in self:
             x, ladj = transform(x, context)
             total = total + ladj
         return x, total
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Map noise to data."""
-        for transform in reversed(self.transforms):
-            z = transform.inverse(z, context)  # type: ignore[operator]
+        for transform in reversed(list(self)):
+            z = transform.inverse(z, context)
         return z
 
-    def inverse_and_ladj(
-        self, z: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map noise to data and sum the log-Jacobians."""
         total = z.new_zeros(z.shape[: -self.event_ndim])
-        for transform in reversed(self.transforms):
-            z, ladj = transform.inverse_and_ladj(z, context)  # type: ignore[operator]
+        for transform in reversed(list(self)):
+            z, ladj = transform.inverse_and_ladj(z, context)
             total = total + ladj
         return z, total
 
 
 class StandardNormal(nn.Module):
     """N(0, I) over vectors of `dim` numbers."""
+
+    origin: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -116,7 +116,7 @@ def exact_divergence(velocity: Velocity, x: Tensor) -> tuple[Tensor, Tensor]:
     basis = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
 
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        v, dv = torch.func.jvp(velocity, (x,), (direction.expand_as(x),))
+        v, dv = _tangent(velocity, x, direction.expand_as(x))
         return v, (dv * direction).sum(-1)
 
     v, diagonal = torch.func.vmap(along)(basis)  # (D, ..., D), (D, ...)
@@ -129,8 +129,13 @@ def hutchinson_divergence(velocity: Velocity, x: Tensor, probe: Tensor) -> tuple
     Source: Grathwohl et al. 2019, eq. 7. The estimate is unbiased for a probe e (of the shape
     of x) of zero mean and unit covariance; a forward tangent costs less than a second backward.
     """
-    v, dv = torch.func.jvp(velocity, (x,), (probe,))
+    v, dv = _tangent(velocity, x, probe)
     return v, (dv * probe).sum(-1)
+
+
+def _tangent(velocity: Velocity, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    v, dv = torch.func.jvp(velocity, (x,), (direction,))  # type: ignore[misc]
+    return v, dv
 
 
 class CNF(Transform):
@@ -162,9 +167,7 @@ class CNF(Transform):
         """Carry data (t = 1) to noise (t = 0), with log|det dz/dx|."""
         return self._with_ladj(x, context, start=1.0, end=0.0)
 
-    def inverse_and_ladj(
-        self, z: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Carry noise (t = 0) to data (t = 1), with log|det dx/dz|."""
         return self._with_ladj(z, context, start=0.0, end=1.0)
 

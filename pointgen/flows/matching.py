@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from pointgen.flows.base import Chain
+from pointgen.flows.base import Chain, Transform
 from pointgen.flows.continuous import CNF
 
-__all__ = ["matching_loss", "only_cnf", "stratified_times"]
+__all__ = ["around_cnf", "matching_loss", "stratified_times"]
 
 Pairing = Callable[[Tensor, Tensor], Tensor]
 
 
-def only_cnf(chain: Chain) -> int:
-    """Return the place of the one CNF in a chain.
+def around_cnf(transform: Transform) -> tuple[list[Transform], CNF, list[Transform]]:
+    """Split a chain into what stands before its one CNF, the CNF, and what stands after.
 
     Raises:
         ValueError: The chain holds no CNF or several: between two, no path is prescribed.
     """
-    places = [i for i, transform in enumerate(chain.transforms) if isinstance(transform, CNF)]
+    parts = list(transform) if isinstance(transform, Chain) else [transform]
+    places = [place for place, part in enumerate(parts) if isinstance(part, CNF)]
     if len(places) != 1:
         raise ValueError(f"matching: expected a chain with one CNF, got {len(places)}")
-    return places[0]
+    (place,) = places
+    cnf = parts[place]
+    assert isinstance(cnf, CNF)
+    return parts[:place], cnf, parts[place + 1 :]
 
 
 def stratified_times(count: int, like: Tensor) -> Tensor:
@@ -39,7 +42,7 @@ def stratified_times(count: int, like: Tensor) -> Tensor:
 
 
 def matching_loss(
-    chain: Chain,
+    transform: Transform,
     x: Tensor,
     context: Tensor | None = None,
     *,
@@ -53,7 +56,7 @@ def matching_loss(
     units. Source: Lipman et al. 2023, eq. 23 with sigma_min = 0; Liu et al. 2023, eq. 1.
 
     Args:
-        chain: transforms around one CNF; those on either side are crossed, not trained.
+        transform: a chain around one CNF; its other parts are crossed, not trained.
         x: data (B, ..., D); each entry of the first axis is seen at times of its own.
         context: broadcasts against x's batch dimensions.
         pairing: reorders noise (B, N, D) to suit the data (B, N, D); exchangeable points stay
@@ -64,15 +67,15 @@ def matching_loss(
     Returns:
         (B, times) losses.
     """
-    place = only_cnf(chain)
+    before, cnf, after = around_cnf(transform)
     # Trained by this loss, a transform beside the CNF would only shrink what is to be matched.
     with torch.no_grad():
         y1 = x
-        for transform in chain.transforms[:place]:
-            y1, _ = transform(y1, context)
+        for part in before:
+            y1, _ = part(y1, context)
         y0 = torch.randn_like(y1)
-        for transform in reversed(chain.transforms[place + 1 :]):
-            y0 = transform.inverse(y0, context)  # type: ignore[operator]
+        for part in reversed(after):
+            y0 = part.inverse(y0, context)
     if pairing is not None:
         y0 = pairing(y0, y1)
     if times > 1:
@@ -80,6 +83,5 @@ def matching_loss(
         context = None if context is None else context.unsqueeze(1)
     t = stratified_times(len(x) * times, y1)
     t = t.view(len(x), *([times] if times > 1 else []), *[1] * (x.ndim - 1))
-    cnf = cast(CNF, chain.transforms[place])
     v = cnf.field(t, torch.lerp(y0, y1, t), context)
     return (v - (y1 - y0)).square().reshape(len(x), times, -1).mean(-1)

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
-from pointgen.flows.base import Chain, Flow, StandardNormal
+from pointgen.flows.base import Chain, Flow, StandardNormal, Transform
 from pointgen.flows.continuous import CNF, SolveError, Solver, sampling_with
 from pointgen.flows.matching import matching_loss
 from pointgen.geometry.pairing import pair_kd
@@ -121,7 +121,8 @@ class PointFlow(PointCloudModel):
     @property
     def units(self) -> Standardize:
         """The first transform of the point level: data units to standardised units."""
-        units = self.points.transform.transforms[0]
+        assert isinstance(self.points.transform, Chain)
+        units = next(iter(self.points.transform))
         assert isinstance(units, Standardize)
         return units
 
@@ -215,7 +216,7 @@ class PointFlow(PointCloudModel):
         return self.prior
 
     def _likelihood(self, target: Tensor, code: Tensor, log_var: Tensor | None) -> Loss:
-        """Return the negative evidence lower bound, nats a cloud. Source: Yang et al. 2019, eq. 8."""
+        """Return the negative evidence lower bound, nats. Source: Yang et al. 2019, eq. 8."""
         self._reset_evaluations()
         log_px = self.log_prob(target, code).mean()
         log_pz = log_px.new_zeros(()) if self.prior is None else self.log_prior(code).mean()
@@ -236,9 +237,7 @@ class PointFlow(PointCloudModel):
             },
         )
 
-    def _matching(
-        self, target: Tensor, code: Tensor, mean: Tensor, log_var: Tensor | None
-    ) -> Loss:
+    def _matching(self, target: Tensor, code: Tensor, mean: Tensor, log_var: Tensor | None) -> Loss:
         """Return the flow matching losses of both levels, squared standardised units."""
         config = self.config
         points = matching_loss(
@@ -278,7 +277,7 @@ def gaussian_entropy(log_var: Tensor) -> Tensor:
     return 0.5 * (log_var + 1 + math.log(2 * math.pi)).sum(-1)
 
 
-def _solve_each(transform: Chain, noise: Tensor, context: Tensor | None) -> Tensor:
+def _solve_each(transform: Transform, noise: Tensor, context: Tensor | None) -> Tensor:
     """Invert the transform; where a batch cannot be solved, each entry alone, NaN if it fails.
 
     One step size serves a whole batch, so one bad entry would take its neighbours along.

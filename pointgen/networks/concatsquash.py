@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -60,8 +61,7 @@ class ConcatSquashField(nn.Module):
         super().__init__()
         sizes = (dim, *config.dims, dim)
         self.layers = nn.ModuleList(
-            GatedLinear(wide, out, 1 + context_dim, config.layer)
-            for wide, out in zip(sizes, sizes[1:], strict=False)
+            GatedLinear(wide, out, 1 + context_dim, config.layer) for wide, out in pairwise(sizes)
         )
         self.activations = nn.ModuleList(Activation(config.nonlinearity) for _ in config.dims)
         root = torch.tensor(math.sqrt(config.end_time))

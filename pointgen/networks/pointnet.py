@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
@@ -50,6 +51,6 @@ class PointNet(nn.Module):
 
 def _dense(dims: tuple[int, ...], *, last_is_linear: bool = False) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for wide, out in zip(dims, dims[1:], strict=False):
+    for wide, out in pairwise(dims):
         layers += [nn.Linear(wide, out), nn.BatchNorm1d(out), nn.ReLU()]
     return nn.Sequential(*(layers[:-1] if last_is_linear else layers))

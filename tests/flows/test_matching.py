@@ -7,7 +7,7 @@ from torch import nn
 from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow, StandardNormal
 from pointgen.flows.continuous import CNF, Solver
-from pointgen.flows.matching import matching_loss, only_cnf, stratified_times
+from pointgen.flows.matching import around_cnf, matching_loss, stratified_times
 from pointgen.networks import ResidualConfig
 
 SOLVER = Solver(method="heun", steps=20)
@@ -100,4 +100,4 @@ def test_pairing_gets_noise_and_data_of_the_cnf_space():
 @pytest.mark.parametrize("count", [0, 2])
 def test_matching_wants_one_cnf(count):
     with pytest.raises(ValueError, match=f"one CNF, got {count}"):
-        only_cnf(Chain([CNF(Optimal(1.0), SOLVER)] * count))
+        around_cnf(Chain([CNF(Optimal(1.0), SOLVER)] * count))

@@ -114,9 +114,7 @@ def test_a_state_dict_alone_reproduces_a_sample(model, batch):
     twin = model.config.build()
     twin.load_state_dict(copy.deepcopy(model.state_dict()))
     first, second = (
-        m.eval().decode(
-            m.encode(batch.points), 20, generator=torch.Generator().manual_seed(0)
-        )
+        m.eval().decode(m.encode(batch.points), 20, generator=torch.Generator().manual_seed(0))
         for m in (model, twin)
     )
     assert torch.equal(first, second)

@@ -1,0 +1,68 @@
+"""The command line: which verbs there are, and how errors reach a person.
+
+Heavy imports happen inside the verbs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pointgen.cli.data import data_app
+from pointgen.cli.demo import demo
+from pointgen.cli.evaluate import evaluate
+from pointgen.cli.generate import generate, interpolate, reconstruct
+from pointgen.cli.info import info
+from pointgen.cli.train import train
+from pointgen.cli.view import view
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="pointgen",
+    help="Generate 3D point clouds with invertible models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (demo, train, generate, reconstruct, interpolate, evaluate, view, info):
+    app.command()(verb)
+app.add_typer(data_app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"pointgen {installed('pointgen')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a person's mistake is one line on stderr and exit status 2."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments  # allowed anywhere, also behind the verb
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130, debug)
+    except BrokenPipeError:  # the reader of our output has gone, as in `pointgen info RUN | head`
+        sys.stderr.close()
+        sys.exit(141)
+    except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
+        _fail(str(error) or type(error).__name__, 2, debug)
+
+
+def _fail(message: str, status: int, debug: bool) -> None:
+    if debug:
+        raise
+    typer.echo("error: " + " ".join(message.split()), err=True)
+    sys.exit(status)

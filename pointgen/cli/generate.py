@@ -1,0 +1,193 @@
+"""`pointgen generate`, `reconstruct` and `interpolate`: clouds out of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from pointgen.cli.console import print_json, progress, say
+from pointgen.cli.inputs import Shapes, read_shapes, torch_device
+from pointgen.cli.options import Count, Device, Force, Json, Out, Points, Run, Seed, Steps, Weights
+from pointgen.cli.sampling import sample, solver_with
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pointgen.geometry.frames import Frame
+    from pointgen.models import Autoencoder
+
+__all__ = ["generate", "interpolate", "reconstruct"]
+
+
+def generate(
+    run: Run,
+    out: Out,
+    count: Count = 16,
+    points: Points = 2048,
+    seed: Seed = 0,
+    steps: Steps = None,
+    temperature: Annotated[
+        float,
+        typer.Option(min=0.0, help="Spread of the shape noise: below 1 more typical, less varied."),
+    ] = 1.0,
+    weights: Weights = "model",
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Generate new clouds."""
+    from pointgen.training.checkpoint import load
+
+    model = load(run, device=torch_device(device), weights=weights)
+    with progress("generating") as advance:
+        clouds = sample(
+            model,
+            count,
+            points or 2048,
+            seed=seed,
+            temperature=temperature,
+            solver=solver_with(steps),
+            advance=advance,
+        )
+    _write(out, clouds, None, force=force, json=json, more={"run": str(run), "seed": seed})
+
+
+def reconstruct(
+    run: Run,
+    inputs: Annotated[list[Path], typer.Argument(help="Clouds or meshes: files or folders.")],
+    out: Out,
+    points: Points = None,
+    seed: Seed = 0,
+    steps: Steps = None,
+    weights: Weights = "model",
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Encode clouds or meshes and decode them again, in their own units."""
+    import torch
+
+    from pointgen.geometry.distances import chamfer
+
+    on = torch_device(device)
+    model, frame_of = _autoencoder(run, on, weights)
+    shapes = _read(inputs, seed)
+    generator = torch.Generator().manual_seed(seed)
+    results: list[Tensor] = []
+    with progress("reconstructing") as advance, torch.no_grad():
+        for done, cloud in enumerate(shapes.points, start=1):
+            frame = frame_of(cloud)
+            codes = model.encode(torch.from_numpy(frame.apply(cloud)).to(on).unsqueeze(0))
+            decoded = model.decode(
+                codes, points or len(cloud), generator=generator, solver=solver_with(steps)
+            )
+            results.append(frame.undo(decoded[0].cpu()))
+            advance(done, len(shapes.points))
+    distances = [
+        chamfer(result.unsqueeze(0), torch.from_numpy(cloud).unsqueeze(0)).item()
+        for result, cloud in zip(results, shapes.points, strict=True)
+    ]
+    more = {"run": str(run), "chamfer": dict(zip(shapes.ids, distances, strict=True))}
+    _write(out, results, shapes.ids, force=force, json=json, more=more)
+    if not json:
+        mean = sum(distances) / len(distances)
+        say(f"mean Chamfer to the inputs {mean:.3g} (squared units, both ways added)")
+
+
+def interpolate(
+    run: Run,
+    first: Annotated[Path, typer.Argument(help="A cloud or mesh to start from.")],
+    second: Annotated[Path, typer.Argument(help="A cloud or mesh to end at.")],
+    out: Out,
+    count: Count = 8,
+    points: Points = 2048,
+    seed: Seed = 0,
+    steps: Steps = None,
+    weights: Weights = "model",
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Turn one shape into another, by way of their codes."""
+    import torch
+
+    on = torch_device(device)
+    model, frame_of = _autoencoder(run, on, weights)
+    shapes = _read([first, second], seed)
+    if len(shapes.points) != 2:
+        raise ValueError(f"expected one shape at each end, got {len(shapes.points)} in all")
+    clouds: list[Tensor] = []
+    with progress("interpolating") as advance, torch.no_grad():
+        ends = [
+            model.encode(torch.from_numpy(frame_of(cloud).apply(cloud)).to(on).unsqueeze(0))[0]
+            for cloud in shapes.points
+        ]
+        for code in model.between(ends[0], ends[1], count):
+            # The same noise for every cloud, so that only the shape changes on the way.
+            noise = torch.Generator().manual_seed(seed)
+            cloud = model.decode(
+                code.unsqueeze(0), points or 2048, generator=noise, solver=solver_with(steps)
+            )
+            clouds.append(cloud[0].cpu())
+            advance(len(clouds), count)
+    _write(out, clouds, None, force=force, json=json, more={"run": str(run)})
+
+
+def _autoencoder(
+    run: Path, device: str, weights: Literal["model", "best"]
+) -> tuple[Autoencoder, Callable[[np.ndarray], Frame]]:
+    """Load a model that encodes, and the frame in which it wants a cloud."""
+    from pointgen.geometry.frames import Frame, per_shape_frame
+    from pointgen.models import Autoencoder
+    from pointgen.training.checkpoint import load, read_run
+
+    model = load(run, device=device, weights=weights)
+    if not isinstance(model, Autoencoder):
+        raise ValueError(f"{run}: its model has no encoder")
+    kind = read_run(run).data.normalize
+    if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
+        return model, lambda cloud: per_shape_frame(cloud, kind)
+    return model, lambda cloud: Frame(np.zeros(3), 1.0)
+
+
+def _read(inputs: Sequence[Path], seed: int) -> Shapes:
+    parts = [read_shapes(path, seed=seed) for path in inputs]
+    ids = [name for part in parts for name in part.ids]
+    if len(set(ids)) < len(ids):  # the same name in two folders
+        ids = [
+            f"{path.name}/{name}"
+            for path, part in zip(inputs, parts, strict=True)
+            for name in part.ids
+        ]
+    return Shapes(ids, [cloud for part in parts for cloud in part.points])
+
+
+def _write(
+    out: Path,
+    clouds: Sequence[Tensor] | Tensor,
+    ids: Sequence[str] | None,
+    *,
+    force: bool,
+    json: bool,
+    more: dict[str, Any],
+) -> None:
+    """Write the clouds that are finite, and say which files hold how many, and what failed."""
+    from pointgen.files import write_clouds
+
+    sound = [bool(cloud.isfinite().all()) for cloud in clouds]
+    failed = sound.count(False)
+    if failed == len(sound):
+        raise ArithmeticError(f"none of {failed} clouds could be solved; nothing was written")
+    kept = [cloud.numpy() for cloud, good in zip(clouds, sound, strict=True) if good]
+    names = ids and [name for name, good in zip(ids, sound, strict=True) if good]
+    files = write_clouds(out, kept, ids=names, force=force)
+    if failed:
+        say(f"warning: {failed} of {len(sound)} clouds could not be solved and were left out")
+    if json:
+        print_json(more | {"files": files, "clouds": len(kept), "failed": failed})
+    else:
+        say(f"{len(kept)} clouds in {files[0] if len(files) == 1 else out}")

@@ -1,0 +1,63 @@
+"""`pointgen info`: what a run is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pointgen.cli.console import print_json
+from pointgen.cli.options import Json, Run
+
+__all__ = ["info"]
+
+
+def info(run: Run, json: Json = False) -> None:
+    """Say what a run is: model, size, step, data, last metrics."""
+    from pointgen.training.checkpoint import load, read_run
+
+    experiment = read_run(run)
+    folder = run.parent if run.suffix == ".safetensors" else run
+    model = load(run)
+    facts: dict[str, Any] = {
+        "run": str(run),
+        "model": experiment.model.kind,
+        "objective": experiment.model.objective,
+        "code_dim": experiment.model.code_dim,
+        "parameters": {
+            name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
+        },
+        "data": experiment.data.model_dump(mode="json", exclude_none=True),
+        "last_log": _last_row(folder / "log.csv"),
+        "report": _report(folder / "report.json"),
+    }
+    if json:
+        print_json(facts | {"config": experiment.model_dump(mode="json", exclude_none=True)})
+        return
+    for name, value in facts.items():
+        if value:
+            typer.echo(f"{name:<12}{_line(value)}")
+
+
+def _last_row(path: Path) -> dict[str, float]:
+    import csv
+
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+
+
+def _report(path: Path) -> dict[str, float]:
+    import json
+
+    return json.loads(path.read_text())["scores"] if path.is_file() else {}
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    parts = (f"{key} {v:.4g}" if isinstance(v, float) else f"{key} {v}" for key, v in value.items())
+    return ", ".join(parts)

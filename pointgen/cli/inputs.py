@@ -1,0 +1,109 @@
+"""What a person names on the command line: a run, a file or folder of clouds, or meshes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Shapes", "is_run", "read_shapes", "torch_device"]
+
+MESH_POINTS = 2048  # drawn from a mesh where nothing else is asked for: the field's usual number
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Clouds with their names; `points[i]` is (N_i, 3) float32, data units of its file."""
+
+    ids: list[str]
+    points: list[np.ndarray]
+
+    def stacked(self, what: str) -> Tensor:
+        """Return the clouds as one tensor (S, N, 3).
+
+        Raises:
+            ValueError: They differ in their number of points.
+        """
+        import torch
+
+        counts = sorted({len(cloud) for cloud in self.points})
+        if len(counts) > 1:
+            raise ValueError(
+                f"{what}: clouds have {counts[0]} to {counts[-1]} points; choose with --points"
+            )
+        return torch.from_numpy(np.stack(self.points))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path names a run rather than shapes."""
+    return path.suffix == ".safetensors" or (path / "config.toml").is_file()
+
+
+def read_shapes(path: Path, *, num_points: int | None = None, seed: int = 0) -> Shapes:
+    """Read clouds, and sample meshes by area, from a file or a folder.
+
+    Args:
+        path: file or folder.
+        num_points: draw this many points of each; None keeps clouds as they are.
+        seed: of the draws, which depend on it and the shape's place alone.
+
+    Raises:
+        ValueError: Nothing is there, or something in it cannot be used.
+    """
+    from pointgen.files import is_mesh, read_clouds
+    from pointgen.geometry.sampling import resample
+
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    meshes = _meshes(path)
+    if path.is_file() and is_mesh(path):
+        meshes = [path]
+    if meshes:
+        count = num_points or MESH_POINTS
+        clouds = [_sampled(mesh, count, (seed, i)) for i, mesh in enumerate(meshes)]
+        root = path if path.is_dir() else path.parent
+        return Shapes([m.relative_to(root).with_suffix("").as_posix() for m in meshes], clouds)
+    found = read_clouds(path)
+    clouds = [cloud.points for cloud in found]
+    if num_points is not None:
+        for index, cloud in enumerate(found):
+            if len(cloud.points) < num_points:
+                raise ValueError(
+                    f"{path}: {cloud.id} has {len(cloud.points)} points, {num_points} are wanted"
+                )
+            clouds[index] = resample(cloud.points, num_points, np.random.default_rng((seed, index)))
+    return Shapes([cloud.id for cloud in found], clouds)
+
+
+def torch_device(name: str) -> str:
+    """Turn auto, cpu or cuda into a device that is there.
+
+    Raises:
+        ValueError: cuda was asked for where there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine or this torch has no CUDA")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _meshes(folder: Path) -> list[Path]:
+    from pointgen.files import is_mesh
+
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and is_mesh(path)]
+
+
+def _sampled(path: Path, count: int, seed: tuple[int, int]) -> np.ndarray:
+    from pointgen.files import read_mesh
+    from pointgen.geometry.sampling import sample_surface
+
+    mesh = read_mesh(path)
+    return sample_surface(mesh.vertices, mesh.faces, count, np.random.default_rng(seed))

@@ -1,0 +1,52 @@
+"""`pointgen train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointgen.cli.console import say
+from pointgen.cli.options import Device
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML file of the experiment.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a key: --set model.code_dim=64. May be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run. Default: runs/NAME.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue bit for bit where the run left off.")
+    ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Start from the weights of this run, of the same architecture."),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train a model."""
+    from pointgen.config import read_config
+    from pointgen.training.progress import reporter
+    from pointgen.training.start import train as start
+
+    experiment = read_config(config, overrides or ())
+    run = out or Path("runs") / config.stem
+    result = start(
+        experiment,
+        run,
+        resume=resume,
+        init=init,
+        device=device,
+        reporter=reporter(sys.stderr),
+    )
+    say(f"step {result.step} of {result.total}, {result.seconds:.0f} s, in {result.out}")
+    if result.finished:
+        say(f"next: pointgen generate {run} -o {run}/samples/new.npy -n 16")

@@ -1,0 +1,88 @@
+"""Looking at a model while it trains: its loss on the val split, and pictures of its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Generator
+
+from pointgen.batch import Item, collate
+from pointgen.config import TrainConfig
+from pointgen.flows.continuous import SolveError
+from pointgen.models import PointCloudModel
+from pointgen.training.stream import Use, mix
+
+__all__ = ["Fixed", "preview", "validate"]
+
+
+class Fixed(Protocol):
+    """The part of a data set that validation needs: items that are the same each time."""
+
+    def __len__(self) -> int:
+        """Return the number of shapes."""
+
+    def __getitem__(self, index: int) -> Item:
+        """Return the shape `index`."""
+
+
+def validate(
+    model: PointCloudModel, dataset: Fixed, config: TrainConfig, accelerator: Accelerator
+) -> float:
+    """Return the mean loss over a data set, with the same noise each time.
+
+    The processes take turns at batches. A batch that cannot be solved
+    makes the result NaN.
+    """
+    device, turns = accelerator.device, accelerator.num_processes
+    batch_size = config.batch_size // turns
+    sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss x shapes, shapes
+    with _looking_at(model):
+        for number, start in enumerate(range(0, len(dataset), batch_size)):
+            if number % turns != accelerator.process_index:
+                continue
+            torch.manual_seed(mix(config.seed, Use.VALIDATION, number))
+            stop = min(start + batch_size, len(dataset))
+            batch = collate([dataset[index] for index in range(start, stop)]).to(device)
+            try:
+                loss = model.loss(batch).total.item()
+            except SolveError:
+                loss = torch.nan
+            sums += torch.tensor([loss * len(batch), len(batch)]).to(sums)
+    total, count = accelerator.gather(sums[None]).sum(0).tolist()
+    return total / count
+
+
+def preview(model: PointCloudModel, path: Path, config: TrainConfig) -> str:
+    """Save a picture of samples, drawn from the same noise each time; return what went wrong."""
+    from pointgen.view.still import save_png
+
+    device = next(model.parameters()).device
+    count, points = config.preview_count, config.preview_points
+    generator = Generator(device).manual_seed(mix(config.seed, Use.PREVIEW))
+    try:
+        with _looking_at(model):
+            clouds = model.sample(count, points, generator=generator).cpu()
+        solved = clouds[clouds.isfinite().flatten(1).all(1)]
+        if len(solved):
+            path.parent.mkdir(exist_ok=True)
+            save_png(path, solved)
+    except Exception as error:  # a picture must not cost a training that went on for days
+        return f"no preview {path.name}: {error}"
+    failed = count - len(solved)
+    return f"preview {path.name}: {failed} of {count} clouds could not be solved" if failed else ""
+
+
+@contextmanager
+def _looking_at(model: PointCloudModel) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

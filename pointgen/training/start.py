@@ -1,0 +1,104 @@
+"""From an experiment and a folder to a training: everything before the loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from pointgen.config import Experiment, TrainConfig
+from pointgen.training.checkpoint import load_weights
+from pointgen.training.folder import claimed
+from pointgen.training.loop import Result, fit
+from pointgen.training.progress import Reporter, Silent
+from pointgen.training.stream import Use, mix
+
+__all__ = ["accelerator_for", "train"]
+
+
+def train(
+    experiment: Experiment,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    init: Path | str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    reporter: Reporter | None = None,
+) -> Result:
+    """Train a model into the folder of a run.
+
+    The first Ctrl-C or SIGTERM ends the training cleanly after the step it is in.
+
+    Args:
+        experiment: what to do; relative paths in it are taken from the current folder.
+        out: the run's folder.
+        resume: continue the run in `out`, bit for bit, where its last state left off; where
+            there is none yet, begin.
+        init: run or file of weights to start from, of the same architecture.
+        device: where to train; several processes are started by `accelerate launch`.
+        reporter: told how it goes.
+
+    Raises:
+        RunError: The folder cannot be used, or weights do not fit.
+        TrainingError: The loss or its gradient is not finite, or nothing can be saved.
+        ValueError: The config asks for what the machine does not have.
+    """
+    out, experiment = Path(out), experiment.located()
+    accelerator = accelerator_for(experiment.train, device)
+    torch.set_float32_matmul_precision("high" if experiment.train.tf32 else "highest")
+    if not accelerator.is_main_process:
+        return _train(experiment, out, accelerator, init, Silent())
+    reporter = reporter or Silent()
+    try:
+        with claimed(out, experiment, resume=resume):
+            return _train(experiment, out, accelerator, init, reporter)
+    finally:
+        reporter.end()
+
+
+def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
+    """Return the engine for a device: `auto` (CUDA where there is some), `cpu` or `cuda`.
+
+    Raises:
+        ValueError: The machine has no such device, or the device no such precision.
+    """
+    cuda = torch.cuda.is_available()
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {device}")
+    if device == "cuda" and not cuda:
+        raise ValueError("device: cuda was asked for, but this machine or this torch has none")
+    on_cpu = device == "cpu" or not cuda
+    if on_cpu and config.precision == "fp16":
+        raise ValueError("train.precision: fp16 needs a CUDA device; bf16 and fp32 do not")
+    # accelerate keeps one global state and refuses to change it, but a notebook may well train
+    # first in fp32 and then in bf16. A process group that is already running is found again.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        mixed_precision="no" if config.precision == "fp32" else config.precision,
+        dynamo_backend="inductor" if config.compile else "no",
+        cpu=on_cpu,
+    )
+
+
+def _train(
+    experiment: Experiment,
+    out: Path,
+    accelerator: Accelerator,
+    init: Path | str | None,
+    reporter: Reporter,
+) -> Result:
+    config = experiment.train
+    with accelerator.main_process_first():  # which may fill a cache for the others
+        build, prepare = experiment.data.build, reporter.prepare
+        shapes = build("train", progress=prepare)
+        held_out = build("val", progress=prepare) if config.validate_every else None
+    torch.manual_seed(mix(config.seed, Use.WEIGHTS))
+    model = experiment.model.build()
+    units = shapes.standardization()
+    model.set_units(torch.as_tensor(units.mean), torch.as_tensor(units.std))
+    if init is not None:
+        load_weights(model, init)  # its units come with it
+    return fit(model, shapes, held_out, config, out, accelerator=accelerator, reporter=reporter)

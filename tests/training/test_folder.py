@@ -1,0 +1,105 @@
+"""Who may train into a folder."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pointgen.config import Experiment, TrainConfig
+from pointgen.datasets import MeshesConfig
+from pointgen.models import PointFlowConfig
+from pointgen.training import RunError, read_run
+from pointgen.training.folder import claimed
+
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "a+") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    file.write("4321")
+    file.flush()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def experiment():
+    return Experiment(
+        model=PointFlowConfig(),
+        data=MeshesConfig(root="meshes"),
+        train=TrainConfig(steps=10),
+    ).located()
+
+
+def changed(experiment, section, **values):
+    part = getattr(experiment, section).model_copy(update=values)
+    return experiment.model_copy(update={section: part})
+
+
+def claim(out, experiment, *, resume=False):
+    with claimed(out, experiment, resume=resume):
+        pass
+
+
+def test_new_folder_gets_the_config(tmp_path, experiment):
+    claim(tmp_path / "a" / "b", experiment)
+    assert read_run(tmp_path / "a" / "b") == experiment
+
+
+def test_used_folder_is_refused(tmp_path, experiment):
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(RunError, match=r"--resume.*--out"):
+        claim(tmp_path, experiment)
+    with pytest.raises(RunError, match="not a run"):
+        claim(tmp_path, experiment, resume=True)
+    with pytest.raises(RunError, match="expected a folder"):
+        claim(tmp_path / "mine.txt", experiment)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_resume_may_change_what_steps_before_do_not_depend_on(tmp_path, experiment):
+    claim(tmp_path, experiment)
+    longer = changed(experiment, "train", steps=None, epochs=3, save_every=7, workers=1, lr=0.1)
+    moved = changed(longer, "data", root=tmp_path / "elsewhere")
+    claim(tmp_path, moved, resume=True)
+    assert read_run(tmp_path) == moved
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("model", "code_dim", 3),
+        ("data", "num_points", 5),
+        ("train", "seed", 1),
+        ("train", "batch_size", 2),
+        ("train", "ema", 0.0),
+    ],
+)
+def test_resume_must_not_change_the_rest(tmp_path, experiment, section, key, value):
+    claim(tmp_path, experiment)
+    with pytest.raises(RunError, match=rf"{section}\.{key} was .*, is now {value}"):
+        claim(tmp_path, changed(experiment, section, **{key: value}), resume=True)
+    assert read_run(tmp_path) == experiment
+
+
+def test_unfinished_saves_are_removed(tmp_path, experiment):
+    claim(tmp_path, experiment)
+    strays = [tmp_path / ".1.safetensors", tmp_path / "state" / ".2.safetensors"]
+    for stray in strays:
+        stray.touch()
+    claim(tmp_path, experiment, resume=True)
+    assert not any(stray.exists() for stray in strays)
+
+
+def test_one_training_at_a_time(tmp_path, experiment):
+    claim(tmp_path, experiment)
+    lock = tmp_path / "state" / "lock"
+    lock.write_text("")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match=r"another training uses this folder \(process 4321\)"):
+            claim(tmp_path, experiment, resume=True)
+        other.kill()
+    claim(tmp_path, experiment, resume=True)

@@ -1,0 +1,81 @@
+"""From a config to a run with the real models and data."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pointgen.config import read_config
+from pointgen.training import RunError, load, read_run, train
+
+TEXT = """
+[model]
+kind = "pointflow"
+objective = "matching"
+code_dim = 4
+encoder = {kind = "pointnet", widths = [8], head = [8]}
+[model.points]
+kind = "cnf"
+field = {kind = "concatsquash", dims = [8]}
+solver = {method = "heun", steps = 2}
+[model.prior]
+kind = "cnf"
+field = {kind = "concatsquash", dims = [8]}
+solver = {method = "heun", steps = 2}
+[data]
+kind = "procedural"
+num_points = 32
+[train]
+steps = 4
+batch_size = 2
+log_every = 1
+save_every = 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TEXT)
+    return lambda *overrides: read_config(path, overrides)
+
+
+def test_a_run_is_trained_loaded_and_continued(config, tmp_path):
+    out = tmp_path / "runs" / "tiny"
+    assert train(config(), out).finished
+    clouds = load(out).sample(2, 16, generator=torch.Generator().manual_seed(0))
+    assert clouds.shape == (2, 16, 3) and clouds.isfinite().all()
+    with pytest.raises(RunError, match="--resume"):
+        train(config(), out)
+    assert train(config("train.steps=6"), out, resume=True).step == 6
+    assert read_run(out).train.steps == 6
+
+    likelihood = config("model.objective=likelihood", "train.steps=1", "train.lr=1e-9")
+    train(likelihood, tmp_path / "next", init=out)
+    before, after = (load_file(run / "model.safetensors") for run in (out, tmp_path / "next"))
+    frozen = [name for name in before if name.endswith("weight")]
+    assert frozen
+    for name in frozen:
+        torch.testing.assert_close(before[name], after[name], rtol=0, atol=1e-6)
+
+
+def test_resume_without_a_run_begins(config, tmp_path):
+    assert train(config("train.steps=1"), tmp_path / "new", resume=True).finished
+
+
+def test_weights_of_another_architecture_are_refused(config, tmp_path):
+    train(config("train.steps=1"), tmp_path / "small")
+    with pytest.raises(RunError, match=r"small/model\.safetensors: weights do not fit the model"):
+        train(config("model.code_dim=5"), tmp_path / "large", init=tmp_path / "small")
+
+
+def test_what_the_machine_lacks_is_said(config, tmp_path):
+    with pytest.raises(ValueError, match="device: expected auto, cpu or cuda, got tpu"):
+        train(config(), tmp_path / "a", device="tpu")
+    with pytest.raises(ValueError, match=r"train\.precision: fp16 needs"):
+        train(config("train.precision=fp16"), tmp_path / "a", device="cpu")
+    assert not (tmp_path / "a").exists()
