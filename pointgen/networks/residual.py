@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +29,8 @@ class ResidualConfig(BaseModel):
     """Number of residual blocks."""
     condition_width: PositiveInt = 256
     """Channels of the network that turns time and condition into modulations."""
+    octaves: NonNegativeInt = 4
+    """Each coordinate also enters by the sine and cosine of so many frequencies."""
 
     def build(self, dim: int, context_dim: int) -> ResidualField:
         """Build the field over vectors of `dim` numbers; `context_dim` 0 means no condition."""
@@ -44,6 +46,7 @@ class ResidualField(nn.Module):
     """
 
     frequencies: Tensor
+    waves: Tensor
 
     def __init__(self, config: ResidualConfig, dim: int, context_dim: int) -> None:
         super().__init__()
@@ -56,7 +59,8 @@ class ResidualField(nn.Module):
             nn.Linear(hidden, hidden),
             nn.SiLU(),
         )
-        self.inlet = nn.Linear(dim, width)
+        self.register_buffer("waves", 2.0 ** torch.arange(config.octaves), persistent=False)
+        self.inlet = nn.Linear(dim * (1 + 2 * config.octaves), width)
         self.blocks = nn.ModuleList(Block(width, hidden) for _ in range(config.depth))
         self.outlet = nn.Linear(width, dim)
         nn.init.zeros_(self.outlet.weight)  # the flow starts as the identity
@@ -67,7 +71,8 @@ class ResidualField(nn.Module):
         condition = with_time(t, x, context)
         angles = condition[..., :1] * self.frequencies
         condition = self.condition(torch.cat([condition, angles.cos(), angles.sin()], dim=-1))
-        h = self.inlet(x)
+        phases = (x.unsqueeze(-1) * self.waves).flatten(-2)  # (..., D * octaves)
+        h = self.inlet(torch.cat([x, phases.cos(), phases.sin()], dim=-1))
         for block in self.blocks:
             h = block(h, condition)
         return self.outlet(functional.layer_norm(h, h.shape[-1:]))

@@ -101,7 +101,7 @@ def fit(
                 loss = trained(batch.to(device, non_blocking=True))
                 optimizer.zero_grad()
                 accelerator.backward(loss.total)
-            except SolveError as error:
+            except (SolveError, AssertionError) as error:  # torchdiffeq's way, in a backward solve
                 raise TrainingError(f"step {step}: {error}") from error
             norm = accelerator.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
             optimizer.step()

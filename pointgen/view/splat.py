@@ -11,7 +11,7 @@ from pointgen.view.camera import Camera, Lens
 __all__ = ["sphere_radius", "splat"]
 
 RADIUS = 0.025  # of a sphere in a cloud of 2048 points whose box has side 1, as papers draw it
-FRAGMENTS = 1_000_000  # candidate pixels that are worked on at a time: some tens of megabytes
+FRAGMENTS = 250_000  # candidate pixels that are worked on at a time: a few megabytes
 
 
 def sphere_radius(count: int) -> float:
@@ -44,55 +44,69 @@ def splat(
         0 elsewhere.
     """
     size = lens.size
-    nearest = np.full(size * size, -np.inf)
-    owner = np.full(size * size, -1)
-    normal = np.zeros((size * size, 3))
-    for pixel, index, bulge, front in _fragments(points, radius, camera, lens):
-        np.maximum.at(nearest, pixel, front)
-        wins = front == nearest[pixel]
-        owner[pixel[wins]] = index[wins]
-        normal[pixel[wins]] = bulge[wins]
-
-    drawn = owner >= 0
-    picture = np.zeros((size * size, 3))
-    picture[drawn] = _shade(colours[owner[drawn]], lit[owner[drawn]], normal[drawn], toward, camera)
-    return drawn.reshape(size, size, 1).astype(float), picture.reshape(size, size, 3)
-
-
-def _fragments(
-    points: np.ndarray, radius: float, camera: Camera, lens: Lens
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield pixels (F,), points (F,), normals in view axes (F, 3) and nearness (F,), in parts."""
     screen, depth = camera.project(points)
     centre = lens.pixels(screen)
     reach = lens.focal * radius / depth  # radius in pixels
+    nearest = np.full(size * size, -np.inf)
+    owner = np.full(size * size, -1)
+    for pixel, index, rise in _fragments(centre, reach, size):
+        front = radius * rise - depth[index]
+        np.maximum.at(nearest, pixel, front)
+        wins = front == nearest[pixel]
+        owner[pixel[wins]] = index[wins]
+
+    drawn = np.flatnonzero(owner >= 0)
+    owner = owner[drawn]
+    row, column = np.divmod(drawn, size)
+    place = np.stack([column, row], axis=1) + 0.5
+    across = (place - centre[owner]) / reach[owner, None] * (1, -1)
+    rise = np.sqrt(np.clip(1 - (across**2).sum(axis=1), 0, 1))
+    normal = np.column_stack([across, rise]) @ camera.axes
+
+    cover, picture = np.zeros((size * size, 1)), np.zeros((size * size, 3))
+    cover[drawn] = 1
+    picture[drawn] = _shade(colours[owner], lit[owner], normal, toward)
+    return cover.reshape(size, size, 1), picture.reshape(size, size, 3)
+
+
+def _fragments(
+    centre: np.ndarray, reach: np.ndarray, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Go through the pixels that spheres cover, in parts.
+
+    Args:
+        centre: (N, 2) of the spheres, pixels.
+        reach: (N,) their radii, pixels.
+        size: width and height of the picture, pixels.
+
+    Yields:
+        Pixels (F,), indices of spheres (F,), and how far each sphere rises there towards the
+        camera (F,), in its radii.
+    """
     half = int(np.ceil(reach.max())) + 1
     offset = np.arange(-half, half + 1)
     step = max(1, FRAGMENTS // len(offset) ** 2)
-    for start in range(0, len(points), step):
-        part = slice(start, start + step)
-        cell = np.floor(centre[part]).astype(np.int64)  # (n, 2)
+    for start in range(0, len(centre), step):
+        middle, radius = centre[start : start + step], reach[start : start + step, None]
+        cell = np.floor(middle).astype(np.int64)  # (n, 2)
         column, row = cell[:, [0]] + offset, cell[:, [1]] + offset  # (n, k)
-        right = (column + 0.5 - centre[part, 0, None]) / reach[part, None]
-        up = (centre[part, 1, None] - row - 0.5) / reach[part, None]
-        across = np.where((column >= 0) & (column < lens.size), right**2, 2)  # 2: out of sight
-        along = np.where((row >= 0) & (row < lens.size), up**2, 2)
-        rest = 1 - across[:, None, :] - along[:, :, None]  # (n, k, k)
-        which, i, j = np.nonzero(rest > 0)
-        rise = np.sqrt(rest[which, i, j])
+        across = ((column + 0.5 - middle[:, [0]]) / radius) ** 2
+        along = ((row + 0.5 - middle[:, [1]]) / radius) ** 2
+        across[(column < 0) | (column >= size)] = 2  # out of sight
+        along[(row < 0) | (row >= size)] = 2
+        rest = (1 - across).astype(np.float32)[:, None, :] - along.astype(np.float32)[:, :, None]
+        which, i, j = np.nonzero(rest > 0)  # of (n, k, k)
         yield (
-            row[which, i] * lens.size + column[which, j],
+            row[which, i] * size + column[which, j],
             which + start,
-            np.stack([right[which, j], up[which, i], rise], axis=1),
-            radius * rise - depth[part][which],
+            np.sqrt(rest[which, i, j].astype(float)),
         )
 
 
 def _shade(
-    colours: np.ndarray, lit: np.ndarray, normal: np.ndarray, toward: np.ndarray, camera: Camera
+    colours: np.ndarray, lit: np.ndarray, normal: np.ndarray, toward: np.ndarray
 ) -> np.ndarray:
-    """Return colours (P, 3) under a soft sky and one lamp; `normal` (P, 3) in view axes."""
-    world = normal @ camera.axes
-    sky = 0.62 + 0.30 * world[:, 1]
-    glow = 0.50 * lit * np.clip(world @ toward, 0, 1)
+    """Return colours (P, 3) under a soft sky and one lamp that looks along `normal` (P, 3)."""
+    sky = 0.62 + 0.30 * normal[:, 1]
+    glow = 0.50 * lit * np.clip(normal @ toward, 0, 1)
     return colours * (sky + glow)[:, None]

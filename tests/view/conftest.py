@@ -1,7 +1,111 @@
-"""Shapes to look at."""
+"""Shapes to look at, and a browser to look with."""
+
+import json
+import os
+import select
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+
+SWITCHES = (
+    "--headless --no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader "
+    "--disable-quic --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync --remote-debugging-pipe --window-size=900,700"
+)
+# Chromium takes orders on file 3 and answers on file 4.
+START = """
+import fcntl, os, sys
+orders, answers = (fcntl.fcntl(int(name), fcntl.F_DUPFD, 10) for name in sys.argv[1:3])
+os.dup2(orders, 3)
+os.dup2(answers, 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Browser:
+    """A headless Chromium, driven by its DevTools protocol."""
+
+    def __init__(self, profile):
+        own_answers, answers = os.pipe()
+        orders, own_orders = os.pipe()
+        command = [sys.executable, "-c", START, str(orders), str(answers)]
+        command += ["chromium", *SWITCHES.split(), f"--user-data-dir={profile}", "about:blank"]
+        self.process = subprocess.Popen(
+            command, pass_fds=[orders, answers], stderr=subprocess.DEVNULL
+        )
+        os.close(orders)
+        os.close(answers)
+        self.orders, self.answers = os.fdopen(own_orders, "wb"), os.fdopen(own_answers, "rb")
+        self.rest, self.number, self.session, self.events = b"", 0, None, []
+        tabs = self.ask("Target.getTargets")["targetInfos"]
+        tab = next(tab["targetId"] for tab in tabs if tab["type"] == "page")
+        self.session = self.ask("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
+        for part in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{part}.enable")
+
+    def ask(self, method, **params):
+        """Send one order and wait for its answer; what else happens meanwhile is in `events`."""
+        self.number += 1
+        order = {"id": self.number, "method": method, "params": params}
+        order |= {"sessionId": self.session} if self.session else {}
+        self.orders.write(json.dumps(order).encode() + b"\0")
+        self.orders.flush()
+        while (answer := self.read()).get("id") != self.number:
+            self.events.append(answer)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def read(self):
+        while b"\0" not in self.rest:
+            ready, _, _ = select.select([self.answers], [], [], 60)
+            more = os.read(self.answers.fileno(), 1 << 16) if ready else b""
+            assert more, "Chromium ended or hangs"
+            self.rest += more
+        message, _, self.rest = self.rest.partition(b"\0")
+        return json.loads(message)
+
+    def visit(self, path, before=""):
+        """Open a file, after a script that runs before those of the page."""
+        script = self.ask("Page.addScriptToEvaluateOnNewDocument", source=before)
+        self.events = []
+        self.ask("Page.navigate", url=path.as_uri())
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self.read())
+        self.ask("Page.removeScriptToEvaluateOnNewDocument", **script)
+
+    def run(self, script):
+        """Return the value of a script; a promise is waited for."""
+        answer = self.ask(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def complaints(self):
+        """What went to the console since the visit: errors, warnings, messages."""
+        kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        return [event for event in self.events if event.get("method") in kinds]
+
+    def requests(self):
+        """The addresses that were asked for since the visit, but for data inside the page."""
+        sent = [e["params"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        addresses = [params["request"]["url"] for params in sent]
+        return [address for address in addresses if not address.startswith("data:")]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        self.orders.close()
+        self.answers.close()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

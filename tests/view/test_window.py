@@ -36,6 +36,7 @@ with Window(clouds, captions=["torus", "chair"]) as window:
     except ValueError as error: result["unknown"] = str(error)
 show(clouds, frames=2)
 result["drawn"] = {k: int((np.abs(v - 255).sum(2) > 30).sum()) for k, v in seen.items()}
+result["tall"] = {k: int((np.abs(v - 255).sum(2) > 30).any(1).sum()) for k, v in seen.items()}
 result["changed"] = {k: int((v != seen["grid"]).sum()) for k, v in seen.items()}
 result["files"] = [path.name for path in Path().glob("*.png")]
 Path("result.json").write_text(json.dumps(result))
@@ -79,6 +80,7 @@ def test_a_window_draws_and_answers_its_keys(torus, chair, tmp_path):
     assert changed["colours"] > 1000 and abs(drawn["colours"] - drawn["grid"]) < 100
     assert drawn["larger"] > 1.3 * drawn["grid"] and result["size"] > 7
     assert result["shown"] == 0 and drawn["first"] > 3000 and changed["first"] > 3000
+    assert result["tall"]["first"] > 1.5 * result["tall"]["grid"]  # one alone is shown larger
     assert result["files"] == ["pointgen-view-001.png"]
     assert result["unknown"].startswith("key: expected one of")
 

@@ -1,0 +1,92 @@
+"""The command line, called in this process, and one small run that the tests share."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pointgen.cli.app import main
+
+CONFIG = """
+[model]
+objective = "matching"
+code_dim = 4
+prior_draws = 1
+
+[model.encoder]
+widths = [8, 16]
+head = [8]
+
+[model.points]
+batch_norm = false
+field = { kind = "residual", width = 16, depth = 1, condition_width = 16 }
+sampler = { method = "heun", steps = 3 }
+
+[model.prior]
+kind = "cnf"
+field = { kind = "residual", width = 16, depth = 1, condition_width = 16 }
+sampler = { method = "heun", steps = 3 }
+
+[data]
+kind = "procedural"
+size = 8
+val_size = 2
+test_size = 4
+num_points = 64
+
+[train]
+steps = 4
+batch_size = 4
+log_every = 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def _single_precision(_double_and_seeded):
+    """People run the command line in torch's own precision."""
+    torch.set_default_dtype(torch.float32)
+
+
+def call(*arguments):
+    """Run the command line; return its exit status."""
+    before = sys.argv
+    sys.argv = ["pointgen", *map(str, arguments)]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code or 0
+    finally:
+        sys.argv = before
+    return 0
+
+
+@pytest.fixture
+def pointgen(capfd):
+    """Call the command line and get (status, out, err)."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        status = call(*arguments)
+        out, err = capfd.readouterr()
+        return SimpleNamespace(status=status, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(config, tmp_path_factory):
+    """A trained run: nonsense, but of every kind of file."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    out = tmp_path_factory.mktemp("runs") / "small"
+    assert call("train", config, "--out", out, "--device", "cpu") == 0
+    torch.set_default_dtype(before)
+    return out

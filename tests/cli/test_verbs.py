@@ -1,0 +1,161 @@
+"""Each verb, from the command line to the files it writes."""
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+
+from pointgen.files import read_clouds
+
+
+def test_train_leaves_a_run_folder(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.toml", "model.safetensors", "log.csv", "state", "tensorboard"} <= names
+
+
+def test_train_refuses_a_folder_that_is_taken_and_resume_goes_on(pointgen, config, run, tmp_path):
+    again = pointgen("train", config, "--out", run)
+    assert again.status == 2 and "--resume" in again.err
+    out = tmp_path / "run"
+    pointgen("train", config, "--out", out, "--set", "train.steps=2")
+    longer = pointgen("train", config, "--out", out, "--resume")
+    assert longer.status == 0 and "step 4 of 4" in longer.err
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "h5"])
+def test_generate_one_file(pointgen, run, tmp_path, ending):
+    out = tmp_path / f"clouds.{ending}"
+    assert pointgen("generate", run, "-o", out, "-n", 3, "--points", 50).status == 0
+    clouds = read_clouds(out)
+    assert [cloud.points.shape for cloud in clouds] == [(50, 3)] * 3
+
+
+@pytest.mark.parametrize("name", ["cloud.ply", "cloud.xyz", "cloud.pcd", "folder"])
+def test_generate_a_file_each(pointgen, run, tmp_path, name):
+    assert pointgen("generate", run, "-o", tmp_path / "o" / name, "-n", 3, "--points", 50).status == 0
+    assert len(read_clouds(tmp_path / "o")) == 3
+
+
+def test_generate_is_decided_by_the_seed(pointgen, run, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        pointgen("generate", run, "-o", tmp_path / f"{name}.npy", "-n", 20, "--points", 30,
+                 "--seed", seed)  # fmt: skip
+    a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert np.array_equal(a, b) and not np.allclose(a, c)
+
+
+def test_generate_takes_steps_and_temperature(pointgen, run, tmp_path):
+    names = {"plain": (), "fine": ("--steps", 20), "cold": ("--temperature", 0)}
+    for name, options in names.items():
+        pointgen("generate", run, "-o", tmp_path / f"{name}.npy", "-n", 2, "--points", 30, *options)
+    plain, fine, cold = (np.load(tmp_path / f"{name}.npy") for name in names)
+    assert not np.array_equal(plain, fine) and not np.array_equal(plain, cold)
+
+
+def test_generate_overwrites_only_by_force(pointgen, run, tmp_path):
+    out = tmp_path / "a.npy"
+    out.write_bytes(b"mine")
+    refused = pointgen("generate", run, "-o", out, "-n", 1)
+    assert refused.status == 2 and "--force" in refused.err and out.read_bytes() == b"mine"
+    assert pointgen("generate", run, "-o", out, "-n", 1, "--force").status == 0
+    assert np.load(out).shape == (1, 2048, 3)
+
+
+def test_generate_reports_as_json(pointgen, run, tmp_path):
+    result = json.loads(
+        pointgen("generate", run, "-o", tmp_path / "a.npy", "-n", 2, "--json").out
+    )
+    assert result["clouds"] == 2 and result["failed"] == 0
+    assert result["files"] == [str(tmp_path / "a.npy")]
+
+
+def test_reconstruct_clouds_and_meshes_keeps_their_names(pointgen, run, tmp_path):
+    trimesh.creation.box((0.5, 0.5, 0.5)).export(tmp_path / "box.obj")
+    np.save(tmp_path / "cloud.npy", np.random.default_rng(0).random((40, 3)))
+    out = tmp_path / "out"
+    result = pointgen("reconstruct", run, tmp_path / "box.obj", tmp_path / "cloud.npy", "-o", out,
+                      "--json")  # fmt: skip
+    assert result.status == 0
+    clouds = {cloud.id: cloud.points for cloud in read_clouds(out)}
+    assert {name: len(points) for name, points in clouds.items()} == {"box": 2048, "cloud": 40}
+    assert set(json.loads(result.out)["chamfer"]) == {"box", "cloud"}
+
+
+def test_reconstruct_undoes_the_frame_of_each_shape(pointgen, config, tmp_path):
+    run = tmp_path / "run"
+    pointgen("train", config, "--out", run, "--set", "data.normalize=shape_bbox")
+    far = 1000 + np.random.default_rng(0).random((64, 3)) * 50
+    np.save(tmp_path / "far.npy", far)
+    pointgen("reconstruct", run, tmp_path / "far.npy", "-o", tmp_path / "o.npy", "--points", 500)
+    cloud = np.load(tmp_path / "o.npy")[0]
+    assert np.abs(cloud.mean(0) - far.mean(0)).max() < 100
+
+
+def test_interpolate(pointgen, run, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.random((40, 3)))
+    out = tmp_path / "way.npy"
+    ends = (tmp_path / "a.npy", tmp_path / "b.npy")
+    assert pointgen("interpolate", run, *ends, "-o", out, "-n", 5, "--points", 30).status == 0
+    assert np.load(out).shape == (5, 30, 3)
+
+
+def test_evaluate_a_run_against_its_own_held_out_shapes(pointgen, run, tmp_path):
+    out = tmp_path / "sheet.json"
+    result = pointgen("evaluate", run, run, "--points", 64, "-o", out, "--json")
+    assert result.status == 0
+    sheet = json.loads(result.out)
+    assert sheet == json.loads(out.read_text())
+    assert set(sheet["scores"]) == {"MMD-CD", "COV-CD", "1-NNA-CD"} == set(sheet["oracle"])
+    assert sheet["split"] == "test" and sheet["shapes"]["reference"] == 4
+
+
+def test_evaluate_files_and_folders(pointgen, run, tmp_path):
+    pointgen("generate", run, "-o", tmp_path / "folder", "-n", 3, "--points", 40)
+    np.save(tmp_path / "real.npy", np.random.default_rng(0).random((5, 60, 3)))
+    result = pointgen("evaluate", tmp_path / "folder", tmp_path / "real.npy")
+    assert result.status == 0 and "1-NNA-CD" in result.out and "thinned to 40" in result.out
+
+
+def test_view_draws_without_a_display(pointgen, run, tmp_path):
+    png, page = tmp_path / "a.png", tmp_path / "a.html"
+    assert pointgen("view", run, "--points", 100, "--png", png, "--html", page).status == 0
+    assert png.read_bytes().startswith(b"\x89PNG") and "<html" in page.read_text()
+    refused = pointgen("view", run, "--png", png)
+    assert refused.status == 2 and "--force" in refused.err
+
+
+def test_info_says_what_a_run_is(pointgen, run):
+    text = pointgen("info", run).out
+    assert "pointflow" in text and "matching" in text and "procedural" in text
+    facts = json.loads(pointgen("info", run, "--json").out)
+    assert facts["last_log"]["step"] == 4 and facts["config"]["train"]["steps"] == 4
+    assert facts["parameters"]["encoder"] > 0
+
+
+def test_data_make_can_be_read_back(pointgen, tmp_path):
+    out = tmp_path / "made"
+    sizes = ("--size", 3, "--val-size", 1, "--test-size", 1)
+    assert pointgen("data", "make", "chair", "mug", "-o", out, *sizes).status == 0
+    assert (out / "attributes.csv").is_file()
+    from pointgen.datasets import MeshesConfig, Pc15kConfig
+
+    assert len(MeshesConfig(root=out, num_points=64).build("train")) == 6
+    points = Pc15kConfig(root=out / "points", categories=("mug",), num_points=64)
+    assert len(points.build("test")) == 1
+
+
+def test_demo_makes_what_it_promises(pointgen, tmp_path):
+    out = tmp_path / "demo"
+    small = [f"--set={key}" for key in (
+        "train.steps=2", "train.batch_size=2", "data.size=4", "data.test_size=3",
+        "data.points_per_shape=3072", "model.points.sampler.steps=1", "model.prior.sampler.steps=1",
+    )]  # fmt: skip
+    result = pointgen("demo", "--out", out, *small)
+    assert result.status == 0
+    assert "1-NNA-CD" in result.out and "real data" in result.out and "Next:" in result.err
+    names = {path.name for path in out.iterdir()}
+    assert {"gallery.png", "gallery.html", "report.json", "model.safetensors"} <= names
+    assert np.load(out / "samples" / "generated.npy").shape == (16, 2048, 3)
