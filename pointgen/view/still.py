@@ -32,7 +32,7 @@ def draw(
     captions: Sequence[str] | None = None,
     columns: int | None = None,
     size: int = 320,
-    azimuth: float = 45.0,
+    azimuth: float = 135.0,
     elevation: float = 35.0,
     colors: Palette = "position",
     fit: Fit = "all",
@@ -44,7 +44,8 @@ def draw(
         captions: one for each cloud, drawn below it.
         columns: of the gallery; as square as possible by default.
         size: width and height of a cell without its caption, pixels.
-        azimuth: of the camera, degrees around y; 0 looks from +z, 90 from +x.
+        azimuth: of the camera, degrees around y; 0 looks from +z, 90 from +x. ShapeNet's shapes
+            face -z, so the default sees their front.
         elevation: of the camera, degrees above the floor.
         colors: "position", "height" or "plain".
         fit: "all" shows every cloud at the same scale, so that sizes compare; "each" fills its
@@ -82,7 +83,7 @@ def save_png(
     captions: Sequence[str] | None = None,
     columns: int | None = None,
     size: int = 320,
-    azimuth: float = 45.0,
+    azimuth: float = 135.0,
     elevation: float = 35.0,
     colors: Palette = "position",
     fit: Fit = "all",
