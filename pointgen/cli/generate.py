@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 from pointgen.cli.console import print_json, progress, say
@@ -15,6 +14,7 @@ from pointgen.cli.options import Count, Device, Force, Json, Out, Points, Run, S
 from pointgen.cli.sampling import sample, solver_with
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from pointgen.geometry.frames import Frame
@@ -141,6 +141,8 @@ def _autoencoder(
     run: Path, device: str, weights: Literal["model", "best"]
 ) -> tuple[Autoencoder, Callable[[np.ndarray], Frame]]:
     """Load a model that encodes, and the frame in which it wants a cloud."""
+    import numpy as np
+
     from pointgen.geometry.frames import Frame, per_shape_frame
     from pointgen.models import Autoencoder
     from pointgen.training.checkpoint import load, read_run

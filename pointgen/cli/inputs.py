@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 __all__ = ["Shapes", "is_run", "read_shapes", "torch_device"]
@@ -29,6 +28,7 @@ class Shapes:
         Raises:
             ValueError: They differ in their number of points.
         """
+        import numpy as np
         import torch
 
         counts = sorted({len(cloud) for cloud in self.points})
@@ -55,6 +55,8 @@ def read_shapes(path: Path, *, num_points: int | None = None, seed: int = 0) -> 
     Raises:
         ValueError: Nothing is there, or something in it cannot be used.
     """
+    import numpy as np
+
     from pointgen.files import is_mesh, read_clouds
     from pointgen.geometry.sampling import resample
 
@@ -102,6 +104,8 @@ def _meshes(folder: Path) -> list[Path]:
 
 
 def _sampled(path: Path, count: int, seed: tuple[int, int]) -> np.ndarray:
+    import numpy as np
+
     from pointgen.files import read_mesh
     from pointgen.geometry.sampling import sample_surface
 

@@ -33,7 +33,9 @@ def test_generate_one_file(pointgen, run, tmp_path, ending):
 
 @pytest.mark.parametrize("name", ["cloud.ply", "cloud.xyz", "cloud.pcd", "folder"])
 def test_generate_a_file_each(pointgen, run, tmp_path, name):
-    assert pointgen("generate", run, "-o", tmp_path / "o" / name, "-n", 3, "--points", 50).status == 0
+    assert (
+        pointgen("generate", run, "-o", tmp_path / "o" / name, "-n", 3, "--points", 50).status == 0
+    )
     assert len(read_clouds(tmp_path / "o")) == 3
 
 
@@ -63,9 +65,7 @@ def test_generate_overwrites_only_by_force(pointgen, run, tmp_path):
 
 
 def test_generate_reports_as_json(pointgen, run, tmp_path):
-    result = json.loads(
-        pointgen("generate", run, "-o", tmp_path / "a.npy", "-n", 2, "--json").out
-    )
+    result = json.loads(pointgen("generate", run, "-o", tmp_path / "a.npy", "-n", 2, "--json").out)
     assert result["clouds"] == 2 and result["failed"] == 0
     assert result["files"] == [str(tmp_path / "a.npy")]
 
