@@ -244,7 +244,8 @@ def _structures(hint: object) -> Iterator[Any]:
 
 
 def _fields(structure: Any) -> dict[str, Any]:
-    names = getattr(structure, "__pydantic_fields__", None) or structure.__dataclass_fields__
+    pydantic = issubclass(structure, BaseModel)
+    names = structure.model_fields if pydantic else structure.__dataclass_fields__
     hints = get_type_hints(structure, include_extras=True)
     return {name: hints[name] for name in names}
 
@@ -255,8 +256,7 @@ def _kinds(structure: Any) -> tuple[str, ...]:
 
 def _absolute(config: _Config) -> _Config:
     changes: dict[str, Any] = {}
-    for name in type(config).model_fields:
-        value = getattr(config, name)
+    for name, value in config:
         if isinstance(value, Path):
             changes[name] = value.expanduser().absolute()
         elif isinstance(value, BaseModel):

@@ -13,7 +13,7 @@ import typer
 from pointgen.cli.console import progress, say
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device
-from pointgen.cli.sampling import sample
+from pointgen.cli.sampling import sample, solved
 
 if TYPE_CHECKING:
     from pointgen.config import Experiment
@@ -76,7 +76,7 @@ def _draw(model: PointCloudModel, out: Path, seed: int) -> None:
 
     with progress("generating") as advance:
         clouds = sample(model, SHOWN, SHOWN_POINTS, seed=seed, advance=advance)
-    clouds = clouds[clouds.isfinite().flatten(1).all(dim=1)]
+    clouds = clouds[solved(clouds)]
     (out / "samples").mkdir(exist_ok=True)
     write_clouds(out / "samples" / "generated.npy", clouds.numpy(), force=True)
     save_png(out / "gallery.png", clouds)

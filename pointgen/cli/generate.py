@@ -11,7 +11,7 @@ import typer
 from pointgen.cli.console import print_json, progress, say
 from pointgen.cli.inputs import Shapes, read_shapes, torch_device
 from pointgen.cli.options import Count, Device, Force, Json, Out, Points, Run, Seed, Steps, Weights
-from pointgen.cli.sampling import sample, solver_with
+from pointgen.cli.sampling import sample, solved, solver_with
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,8 @@ def generate(
             solver=solver_with(steps),
             advance=advance,
         )
-    _write(out, clouds, None, force=force, json=json, more={"run": str(run), "seed": seed})
+    more = {"run": str(run), "seed": seed, "evaluations": model.evaluations}
+    _write(out, clouds, None, force=force, json=json, more=more)
 
 
 def reconstruct(
@@ -122,19 +123,32 @@ def interpolate(
         raise ValueError(f"expected one shape at each end, got {len(shapes.points)} in all")
     clouds: list[Tensor] = []
     with progress("interpolating") as advance, torch.no_grad():
+        frames = [frame_of(cloud) for cloud in shapes.points]
         ends = [
-            model.encode(torch.from_numpy(frame_of(cloud).apply(cloud)).to(on).unsqueeze(0))[0]
-            for cloud in shapes.points
+            model.encode(torch.from_numpy(frame.apply(cloud)).to(on).unsqueeze(0))[0]
+            for frame, cloud in zip(frames, shapes.points, strict=True)
         ]
-        for code in model.between(ends[0], ends[1], count):
+        for share, code in zip(
+            torch.linspace(0, 1, count).tolist(),
+            model.between(ends[0], ends[1], count),
+            strict=True,
+        ):
             # The same noise for every cloud, so that only the shape changes on the way.
             noise = torch.Generator().manual_seed(seed)
             cloud = model.decode(
                 code.unsqueeze(0), points or 2048, generator=noise, solver=solver_with(steps)
             )
-            clouds.append(cloud[0].cpu())
+            clouds.append(_blend(frames[0], frames[1], share).undo(cloud[0].cpu()))
             advance(len(clouds), count)
     _write(out, clouds, None, force=force, json=json, more={"run": str(run)})
+
+
+def _blend(first: Frame, second: Frame, share: float) -> Frame:
+    """Return the frame on the way from one to the other."""
+    from pointgen.geometry.frames import Frame
+
+    center = (1 - share) * first.center + share * second.center
+    return Frame(center, first.scale ** (1 - share) * second.scale**share)
 
 
 def _autoencoder(
@@ -180,15 +194,11 @@ def _write(
     """Write the clouds that are finite, and say which files hold how many, and what failed."""
     from pointgen.files import write_clouds
 
-    sound = [bool(cloud.isfinite().all()) for cloud in clouds]
-    failed = sound.count(False)
-    if failed == len(sound):
-        raise ArithmeticError(f"none of {failed} clouds could be solved; nothing was written")
-    kept = [cloud.numpy() for cloud, good in zip(clouds, sound, strict=True) if good]
-    names = ids and [name for name, good in zip(ids, sound, strict=True) if good]
+    places = solved(clouds)
+    failed = len(clouds) - len(places)
+    kept = [clouds[place].numpy() for place in places]
+    names = None if ids is None else [ids[place] for place in places]
     files = write_clouds(out, kept, ids=names, force=force)
-    if failed:
-        say(f"warning: {failed} of {len(sound)} clouds could not be solved and were left out")
     if json:
         print_json(more | {"files": files, "clouds": len(kept), "failed": failed})
     else:

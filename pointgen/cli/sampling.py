@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from pointgen.cli.console import say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from pointgen.flows.continuous import Solver
     from pointgen.models import PointCloudModel
 
-__all__ = ["finite", "sample", "solver_with"]
+__all__ = ["sample", "solved", "solver_with"]
 
 CHUNK = 16  # clouds at a time, so that a bar can move
 
@@ -56,6 +58,16 @@ def sample(
     return torch.cat(clouds)
 
 
-def finite(clouds: Tensor) -> Tensor:
-    """Return which clouds (S, N, 3) are finite, (S,) bool."""
-    return clouds.isfinite().flatten(1).all(dim=1)
+def solved(clouds: Sequence[Tensor] | Tensor) -> list[int]:
+    """Return the places of the finite clouds, each (N, 3), and warn of the others.
+
+    Raises:
+        ArithmeticError: None is finite.
+    """
+    places = [place for place, cloud in enumerate(clouds) if bool(cloud.isfinite().all())]
+    failed = len(clouds) - len(places)
+    if not places:
+        raise ArithmeticError(f"none of {failed} clouds could be solved")
+    if failed:
+        say(f"warning: {failed} of {len(clouds)} clouds could not be solved and are left out")
+    return places

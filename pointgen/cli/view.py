@@ -10,7 +10,7 @@ import typer
 from pointgen.cli.console import say
 from pointgen.cli.inputs import Shapes, is_run, read_shapes, torch_device
 from pointgen.cli.options import Device, Force, Points, Seed
-from pointgen.cli.sampling import sample
+from pointgen.cli.sampling import sample, solved
 
 __all__ = ["view"]
 
@@ -22,6 +22,9 @@ def view(
     png: Annotated[Path | None, typer.Option(help="Write a picture; no display needed.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page that works offline.")] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="Show at most so many shapes.")] = 100,
+    columns: Annotated[
+        int | None, typer.Option(min=1, help="Columns of the picture. Default: nearly square.")
+    ] = None,
     points: Points = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -42,7 +45,7 @@ def view(
         say(f"showing {most} of {len(clouds)} shapes; more with --most")
     clouds, captions = clouds[:most], captions[:most]
     if png is not None:
-        save_png(png, clouds, captions=captions)
+        save_png(png, clouds, captions=captions, columns=columns)
         say(f"picture in {png}")
     if html is not None:
         save_page(html, clouds, title=", ".join(path.name for path in inputs), captions=captions)
@@ -58,4 +61,5 @@ def _shapes(path: Path, points: int | None, seed: int, device: str) -> Shapes:
 
     model = load(path, device=torch_device(device))
     clouds = sample(model, 16, points or 2048, seed=seed)
-    return Shapes([f"{path.name} {i}" for i in range(len(clouds))], list(clouds.numpy()))
+    places = solved(clouds)
+    return Shapes([f"{path.name} {i}" for i in places], [clouds[i].numpy() for i in places])

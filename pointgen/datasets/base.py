@@ -106,11 +106,13 @@ class CloudDataset(Dataset[Item]):
         return (self[index] for index in range(len(self)))
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
-        """Return random subsets of a shape, without repetition; the same for the same rng state."""
-        first, second = self._pools(index)
-        points = first[rng.choice(len(first), self._num_points, replace=False)]
-        target = second[rng.choice(len(second), self._num_points, replace=False)]
-        return self._item(index, points, target)
+        """Return two random subsets of a shape's first pool that share no point.
+
+        The second pool is for evaluation. The same rng state gives the same item.
+        """
+        first, _ = self._pools(index)
+        chosen = first[rng.choice(len(first), 2 * self._num_points, replace=False)]
+        return self._item(index, chosen[: self._num_points], chosen[self._num_points :])
 
     def points(self) -> Tensor:
         """Return the fixed targets of all shapes, (S, num_points, 3): what metrics compare with."""

@@ -24,6 +24,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         temporary.touch()
         mode = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
         temporary.chmod(mode)  # some libraries write files that only their owner can read
         _flush(temporary)

@@ -74,7 +74,7 @@ class MovingBatchNorm(Transform):
         # Copies: the update below must not change what backward, or an adjoint solve, reads again.
         mean, log_scale = self.running_mean.clone(), self._log_scale()
         if self.training:
-            self._update(x.detach())
+            self._update(x.detach().to(self.running_mean.dtype))
         z = (x - mean) * log_scale.exp() + self.bias
         return z, log_scale.sum().expand(x.shape[:-1])
 

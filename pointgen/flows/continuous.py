@@ -63,6 +63,7 @@ class Solver(BaseModel):
             raise ValueError(f"method {self.method!r} takes {wanted}")
         return self
 
+    @torch.compiler.disable  # forward tangents and a solver's own control flow do not trace
     def solve(
         self,
         function: Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]],
@@ -80,32 +81,48 @@ class Solver(BaseModel):
             end: time of the result, in [0, 1].
             parameters: everything outside the state that gradients must reach.
 
+        Autocast is off inside: half precision would make the error control ask for ever more
+        steps, and the adjoint's backward solve, which autocast does not reach, would solve
+        another ODE.
+
         Raises:
-            SolveError: The step size underflowed or the state became non-finite.
+            SolveError: The step size underflowed, or, where gradients are wanted or the method
+                chooses its steps, the state became non-finite.
         """
         times = torch.tensor([start, end], dtype=state[0].dtype, device=state[0].device)
         wants_grad = torch.is_grad_enabled() and any(
             tensor.requires_grad for tensor in (*state, *parameters)
         )
-        options: dict[str, float] = {"max_num_steps": MAX_STEPS}
+        options: dict[str, object] = {"max_num_steps": MAX_STEPS}
         if self.steps is not None:
-            options = {"step_size": abs(end - start) / self.steps}
+            options = {"grid_constructor": _equal_steps(self.steps)}
         method = FIXED_STEP.get(self.method, self.method)
         try:
-            if wants_grad and self.adjoint:
-                path = odeint_adjoint(
-                    function, state, times,
-                    rtol=self.rtol, atol=self.atol, method=method, options=options,
-                    adjoint_params=tuple(p for p in parameters if p.requires_grad),
-                )  # fmt: skip
-            else:
-                path = odeint(
-                    function, state, times,
-                    rtol=self.rtol, atol=self.atol, method=method, options=options,
-                )  # fmt: skip
+            with torch.autocast(state[0].device.type, enabled=False):
+                if wants_grad and self.adjoint:
+                    path = odeint_adjoint(
+                        function, state, times,
+                        rtol=self.rtol, atol=self.atol, method=method, options=options,
+                        adjoint_params=tuple(p for p in parameters if p.requires_grad),
+                    )  # fmt: skip
+                else:
+                    path = odeint(
+                        function, state, times,
+                        rtol=self.rtol, atol=self.atol, method=method, options=options,
+                    )  # fmt: skip
         except AssertionError as error:  # how torchdiffeq says that a step failed
             raise SolveError(f"{self.method}: {error}") from error
-        return tuple(values[-1] for values in path)
+        result = tuple(values[-1] for values in path)
+        if wants_grad and not all(bool(values.isfinite().all()) for values in result):
+            raise SolveError(f"{self.method}: the state became non-finite")
+        return result
+
+
+def _equal_steps(steps: int) -> Callable[[object, object, Tensor], Tensor]:
+    # torchdiffeq's own step_size adds a tiny last step where 1 / steps is not exact.
+    return lambda function, state, times: torch.linspace(
+        times[0].item(), times[-1].item(), steps + 1, dtype=times.dtype, device=times.device
+    )
 
 
 def exact_divergence(velocity: Velocity, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +161,7 @@ class CNF(Transform):
     Attributes:
         solver: integrates densities.
         sampler: integrates samples, where no density is asked for.
-        evaluations: how often the field was evaluated since the caller last set it to 0.
+        evaluations: how often solvers have evaluated the field so far.
         divergence: estimator used in training; in eval mode a likelihood is always exact.
     """
 

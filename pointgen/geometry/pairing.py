@@ -9,7 +9,7 @@ short and seldom cross.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -96,10 +96,11 @@ def _partition(
     return torch.empty_like(orders).scatter_(2, target, orders)
 
 
-def _cuts(count: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield for each level of the tree what a position needs to know of the cell it lies in.
+@lru_cache(maxsize=16)  # a training asks for the same table at every step
+def _cuts(count: int, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return for each level of the tree what a position needs to know of the cell it lies in.
 
-    Yields:
+    Returns:
         first: (N,) int64, 1 where the position is in the first half of its cell, else 0.
         to_first: (N,) int64; added to the running number of points that go first (this one
             included), it gives the new position of a point that goes first.
@@ -107,13 +108,15 @@ def _cuts(count: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Te
     """
     positions = torch.arange(count)
     bounds = torch.tensor([0, count])
-    while int(bounds.diff().max()) > 1:
+    cuts = []
+    for _ in range((count - 1).bit_length()):
         sizes = bounds.diff()
         starts, middles = bounds[:-1], bounds[:-1] + sizes // 2
         before = (sizes // 2).cumsum(0) - sizes // 2  # points that go first in earlier cells
         first = positions < middles.repeat_interleave(sizes)
         to_first = (starts - before - 1).repeat_interleave(sizes)
         to_second = positions + (middles - starts + before).repeat_interleave(sizes)
-        yield first.long().to(device), to_first.to(device), to_second.to(device)
+        cuts.append((first.long().to(device), to_first.to(device), to_second.to(device)))
         bounds = torch.cat([torch.stack([starts, middles], dim=-1).flatten(), bounds[-1:]])
         bounds = bounds.unique_consecutive()
+    return cuts

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from torch import Generator, Tensor, nn
 
 from pointgen.batch import Batch
-from pointgen.flows.continuous import Solver
+from pointgen.flows.continuous import CNF, Solver
 
 __all__ = ["Autoencoder", "Loss", "PointCloudModel"]
 
@@ -34,6 +34,11 @@ class PointCloudModel(nn.Module, ABC):
     @abstractmethod
     def set_units(self, mean: Tensor, std: Tensor) -> None:
         """Take the training set's mean (3,) and standard deviation (3,), data units, as buffers."""
+
+    @property
+    def evaluations(self) -> int:
+        """How often solvers have evaluated the velocity fields since the model was built."""
+        return sum(part.evaluations for part in self.modules() if isinstance(part, CNF))
 
     @abstractmethod
     def loss(self, batch: Batch) -> Loss:

@@ -21,9 +21,9 @@ from pydantic import (
 from torch import Generator, Tensor
 
 from pointgen.batch import Batch
-from pointgen.flows.affine import Standardize
+from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow, StandardNormal, Transform
-from pointgen.flows.continuous import CNF, SolveError, Solver, sampling_with
+from pointgen.flows.continuous import SolveError, Solver, sampling_with
 from pointgen.flows.matching import matching_loss
 from pointgen.geometry.pairing import pair_kd
 from pointgen.models.base import Loss, PointCloudModel
@@ -68,11 +68,12 @@ class PointFlowConfig(BaseModel):
     pairing: Literal["none", "kd"] = "kd"
     """matching: how noise and data points of a cloud are paired."""
     times: PositiveInt = 8
-    """matching: how many times in [0, 1] each cloud is seen at in a step."""
+    """matching: how many times in [0, 1] each cloud is seen at in a step, each by an equal part of
+    its points; the largest number that divides both this and the points is taken."""
     prior_draws: PositiveInt = 16
     """matching: how often each code is paired with fresh noise in a step."""
     kl_weight: NonNegativeFloat = 1e-3
-    """matching: weight of KL(q(z | X) || N(0, I)), which keeps the codes near the unit ball."""
+    """matching: weight of KL(q(z | X) || N(0, I)), which keeps the codes near N(0, I)."""
     recon_weight: NonNegativeFloat = 1.0
     """likelihood: weight of log p(X | z)."""
     prior_weight: NonNegativeFloat = 1.0
@@ -117,6 +118,10 @@ class PointFlow(PointCloudModel):
             self.prior = Flow(
                 Chain(config.prior.build(config.code_dim, 0)), StandardNormal(config.code_dim)
             )
+        if config.objective == "matching":
+            for part in self.modules():
+                if isinstance(part, MovingBatchNorm):
+                    part.requires_grad_(False)  # see `matching_loss`: it crosses them, untrained
 
     @property
     def units(self) -> Standardize:
@@ -133,16 +138,16 @@ class PointFlow(PointCloudModel):
     def loss(self, batch: Batch) -> Loss:
         """Return the loss of the config's objective; encoder and decoder see different points."""
         mean, log_var = self.posterior(batch.points)
-        code = mean if log_var is None else mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         target = batch.points if batch.target is None else batch.target
         if self.config.objective == "matching":
-            return self._matching(target, code, mean, log_var)
-        return self._likelihood(target, code, log_var)
+            return self._matching(target, mean, log_var)
+        return self._likelihood(target, mean, log_var)
 
     def posterior(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return mean and log-variance (B, C) of q(z | X); the latter None if deterministic."""
         standardised, _ = self.units(points)
-        outputs = self.encoder(standardised)
+        # Under autocast the encoder answers in half precision, which is too coarse for densities.
+        outputs = [output.to(points.dtype) for output in self.encoder(standardised)]
         return (outputs[0], outputs[1]) if len(outputs) == 2 else (outputs[0], None)
 
     def log_prob(self, points: Tensor, codes: Tensor) -> Tensor:
@@ -215,9 +220,10 @@ class PointFlow(PointCloudModel):
             )
         return self.prior
 
-    def _likelihood(self, target: Tensor, code: Tensor, log_var: Tensor | None) -> Loss:
+    def _likelihood(self, target: Tensor, mean: Tensor, log_var: Tensor | None) -> Loss:
         """Return the negative evidence lower bound, nats. Source: Yang et al. 2019, eq. 8."""
-        self._reset_evaluations()
+        before = self.evaluations
+        code = _draw(mean, log_var)
         log_px = self.log_prob(target, code).mean()
         log_pz = log_px.new_zeros(()) if self.prior is None else self.log_prior(code).mean()
         entropy = log_px.new_zeros(()) if log_var is None else gaussian_entropy(log_var).mean()
@@ -233,17 +239,17 @@ class PointFlow(PointCloudModel):
                 "log_px_per_point": log_px.detach() / target.shape[1],
                 "log_pz": log_pz.detach(),
                 "entropy": entropy.detach(),
-                "evaluations": log_px.new_tensor(self._evaluations()),
+                "forward_evaluations": log_px.new_tensor(float(self.evaluations - before)),
             },
         )
 
-    def _matching(self, target: Tensor, code: Tensor, mean: Tensor, log_var: Tensor | None) -> Loss:
+    def _matching(self, target: Tensor, mean: Tensor, log_var: Tensor | None) -> Loss:
         """Return the flow matching losses of both levels, squared standardised units."""
         config = self.config
         points = matching_loss(
             self.points.transform,
             target,
-            code.unsqueeze(1),
+            _draw(mean, log_var).unsqueeze(1),
             pairing=pair_kd if config.pairing == "kd" else None,
             times=math.gcd(config.times, target.shape[1]),
         ).mean()
@@ -251,8 +257,9 @@ class PointFlow(PointCloudModel):
         total = points
         if self.prior is not None:
             # Detached: the codes serve the points; the prior follows them.
-            draws = code.detach().repeat(config.prior_draws, 1)
-            prior = matching_loss(self.prior.transform, draws).mean()
+            fixed = None if log_var is None else log_var.detach().repeat(config.prior_draws, 1)
+            codes = _draw(mean.detach().repeat(config.prior_draws, 1), fixed)
+            prior = matching_loss(self.prior.transform, codes).mean()
             terms["prior"] = prior.detach()
             total = total + prior
         if log_var is not None:
@@ -261,15 +268,10 @@ class PointFlow(PointCloudModel):
             total = total + config.kl_weight * kl
         return Loss(total, terms)
 
-    def _cnfs(self) -> list[CNF]:
-        return [part for part in self.modules() if isinstance(part, CNF)]
 
-    def _reset_evaluations(self) -> None:
-        for cnf in self._cnfs():
-            cnf.evaluations = 0
-
-    def _evaluations(self) -> float:
-        return float(sum(cnf.evaluations for cnf in self._cnfs()))
+def _draw(mean: Tensor, log_var: Tensor | None) -> Tensor:
+    """Draw codes (B, C) of a diagonal Gaussian; the mean itself if there is no variance."""
+    return mean if log_var is None else mean + (0.5 * log_var).exp() * torch.randn_like(mean)
 
 
 def gaussian_entropy(log_var: Tensor) -> Tensor:

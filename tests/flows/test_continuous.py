@@ -62,10 +62,15 @@ def test_fixed_step_methods_take_the_steps_asked_for_at_their_order(method, orde
     assert abs(measured - order) < 0.35
 
 
-def test_evaluations_are_counted():
-    cnf = CNF(field(), Solver(method="heun", steps=5))
-    cnf.inverse(torch.randn(2, 3), torch.randn(2, 3))
-    assert cnf.evaluations == 10
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_number_of_steps_is_that_number(dtype):
+    for steps in range(1, 70):
+        cnf = CNF(Linear(torch.zeros(1, 1, dtype=dtype)), Solver(method="heun", steps=steps))
+        with torch.no_grad():
+            cnf.inverse(torch.ones(1, 1, dtype=dtype))
+            assert cnf.evaluations == 2 * steps
+            cnf(torch.ones(1, 1, dtype=dtype))
+            assert cnf.evaluations == 4 * steps
 
 
 def test_adjoint_gradients_are_those_of_the_steps_for_points_parameters_and_context():
@@ -124,6 +129,24 @@ def test_a_field_that_blows_up_is_an_error():
         cnf.inverse(torch.full((1, 3), 10.0))
     with pytest.raises(SolveError):
         cnf.inverse(torch.full((1, 3), math.nan))
+
+
+@pytest.mark.parametrize("method", ["euler", "dopri5"])
+def test_training_does_not_go_on_from_a_state_that_is_not_finite(method):
+    steps = {"steps": 4} if method == "euler" else {}
+    cnf = CNF(Linear(torch.full((1, 1), 1e308)), Solver(method=method, **steps))
+    with pytest.raises(SolveError):
+        cnf.inverse(torch.ones(1, 1))
+
+
+def test_autocast_leaves_a_solve_alone():
+    torch.set_default_dtype(torch.float32)
+    cnf = CNF(field(), Solver()).eval()
+    x, context = torch.randn(5, 3), torch.randn(5, 3)
+    expected = cnf(x, context)
+    with torch.autocast("cpu", torch.bfloat16):
+        z, ladj = cnf(x, context)
+    assert torch.equal(z, expected[0]) and torch.equal(ladj, expected[1])
 
 
 def test_a_solver_takes_steps_or_tolerances():

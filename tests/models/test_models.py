@@ -18,6 +18,7 @@ PAPER = CnfConfig(field=ConcatSquashConfig(dims=(16, 16)), solver=Solver(rtol=1e
 OURS = CnfConfig(
     field=ResidualConfig(width=16, depth=2, condition_width=16), sampler=HEUN, batch_norm=False
 )
+NORMED = OURS.model_copy(update={"batch_norm": True})
 
 MODELS = {
     "likelihood": PointFlowConfig(code_dim=4, encoder=ENCODER, points=PAPER, prior=PAPER),
@@ -29,6 +30,9 @@ MODELS = {
     ),
     "matching": PointFlowConfig(
         objective="matching", code_dim=4, encoder=ENCODER, points=OURS, prior=OURS
+    ),
+    "matching with norms": PointFlowConfig(
+        objective="matching", code_dim=4, encoder=ENCODER, points=NORMED, prior=NORMED
     ),
     "matching unpaired": PointFlowConfig(
         objective="matching",
@@ -62,6 +66,9 @@ def test_a_gradient_reaches_every_parameter(model, batch):
         parameter.data += 0.05 * torch.randn_like(parameter)
     model.loss(batch).total.backward()
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # a norm that matching crosses
+            assert model.config.objective == "matching" and name.endswith((".weight", ".bias"))
+            continue
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
@@ -100,13 +107,30 @@ def test_one_generator_state_gives_one_reconstruction_and_sample(model, batch):
     assert not torch.allclose(draw(1), draw(2))
 
 
-def test_samples_live_in_data_units(model, batch):
+def test_samples_and_codes_follow_the_units(model, batch):
+    """In units twice as large and elsewhere, the same clouds have the same codes and samples."""
     model.eval()
-    with torch.no_grad():
-        clouds = model.decode(model.encode(batch.points), 200)
-    assert clouds.shape == (6, 200, 3)
-    torch.testing.assert_close(clouds.mean((0, 1)), CENTRE.double(), atol=3 * SPREAD, rtol=0)
-    assert SPREAD / 10 < clouds.std() < 30 * SPREAD
+
+    def decoded(points):
+        with torch.no_grad():
+            codes = model.encode(points)
+            return codes, model.decode(codes, 20, generator=torch.Generator().manual_seed(0))
+
+    codes, clouds = decoded(batch.points)
+    model.set_units(2 * CENTRE.double() + 7, torch.full((3,), 2 * SPREAD))
+    moved_codes, moved_clouds = decoded(2 * batch.points + 7)
+    torch.testing.assert_close(moved_codes, codes)
+    torch.testing.assert_close(moved_clouds, 2 * clouds + 7)
+
+
+def test_half_precision_training_keeps_densities_in_single(model, batch):
+    model.float()
+    single = Batch(batch.points.float(), batch.target.float())
+    torch.set_default_dtype(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(single)
+    loss.total.backward()
+    assert loss.total.dtype == torch.float32 and loss.total.isfinite()
 
 
 def test_a_state_dict_alone_reproduces_a_sample(model, batch):
