@@ -47,6 +47,8 @@ def train(
         device=device,
         reporter=reporter(sys.stderr),
     )
+    if not result.main:
+        return
     say(f"step {result.step} of {result.total}, {result.seconds:.0f} s, in {result.out}")
     if result.finished:
         say(f"next: pointgen generate {run} -o {run}/samples/new.npy -n 16")

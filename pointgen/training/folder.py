@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ __all__ = ["claimed"]
 # A run may be made longer, log more often, or use another number of workers; but these decide
 # what the steps before mean for the steps after.
 FIXED_TRAIN_KEYS = frozenset({"seed", "batch_size", "ema"})
+# A kill while saving leaves a file under the temporary name that `pointgen.files.atomic` gave it.
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(toml|safetensors|csv)")
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def claimed(out: Path, experiment: Experiment, *, resume: bool) -> Iterator[None
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: expected a folder, got a file")
-    used = out.is_dir() and any(out.iterdir())
+    used = out.is_dir() and not _only_begun(out)
     if used and not resume:
         raise RunError(f"{out}: exists; continue it with --resume, or choose another --out")
     if used and not (out / "config.toml").exists():
@@ -37,11 +40,19 @@ def claimed(out: Path, experiment: Experiment, *, resume: bool) -> Iterator[None
     with _locked(out / "state" / "lock"):
         if used:
             _check_same(read_run(out), experiment, out)
-        # A kill while saving leaves the unfinished file under its hidden name.
-        for unfinished in [*out.glob(".*.safetensors"), *out.glob("state/.*.safetensors")]:
-            unfinished.unlink()
+        for path in [*out.iterdir(), *(out / "state").iterdir()]:
+            if UNFINISHED.fullmatch(path.name):
+                path.unlink()
         write_config(experiment, out / "config.toml")
         yield
+
+
+def _only_begun(out: Path) -> bool:
+    """Whether a folder is empty, or holds only what a kill before the first config leaves."""
+    left = [path for path in out.iterdir() if not UNFINISHED.fullmatch(path.name)]
+    if left == [out / "state"] and left[0].is_dir():
+        left = [path for path in left[0].iterdir() if path.name != "lock"]
+    return not left
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Generator
 
 from pointgen.batch import Item, collate
@@ -35,12 +36,14 @@ def validate(
 ) -> float:
     """Return the mean loss over a data set, with the same noise each time.
 
-    The processes take turns at batches. A batch that cannot be solved
-    makes the result NaN.
+    The processes take turns at batches, with the buffers (statistics of batch norms) of the first
+    process, which are those that are saved. A batch that cannot be solved makes the result NaN.
     """
     device, turns = accelerator.device, accelerator.num_processes
     batch_size = config.batch_size // turns
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss x shapes, shapes
+    for buffer in model.buffers():
+        broadcast(buffer)  # in place
     with _looking_at(model):
         for number, start in enumerate(range(0, len(dataset), batch_size)):
             if number % turns != accelerator.process_index:

@@ -16,7 +16,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from pointgen.config import TrainConfig
 from pointgen.flows.continuous import SolveError
 from pointgen.models import PointCloudModel
-from pointgen.training.checkpoint import save_weights
+from pointgen.training.checkpoint import RunError, save_weights
 from pointgen.training.ema import Average
 from pointgen.training.log import Clock, Log, Meter, TrainingError
 from pointgen.training.look import Fixed, preview, validate
@@ -24,7 +24,7 @@ from pointgen.training.progress import Reporter
 from pointgen.training.schedule import learning_rate
 from pointgen.training.state import Facts, pack, read_state, unpack, write_state
 from pointgen.training.stop import Stop, stoppable
-from pointgen.training.stream import Drawable, Draws, Shares, Use, batches, mix
+from pointgen.training.stream import Drawable, Draws, Shares, Use, batches, mark, mix
 
 __all__ = ["Result", "fit"]
 
@@ -39,6 +39,7 @@ class Result:
         total: length of the training.
         best: lowest validation loss, if there was validation.
         seconds: time spent on the whole training.
+        main: whether this is the main one of several processes, which speaks for all.
     """
 
     out: Path
@@ -46,6 +47,7 @@ class Result:
     total: int
     best: float | None
     seconds: float
+    main: bool = True
 
     @property
     def finished(self) -> bool:
@@ -66,15 +68,21 @@ def fit(
     """Train `model` on `shapes`, from the last state in the folder `out` if there is one."""
     total, seed, device = config.total_steps(len(shapes)), config.seed, accelerator.device
     process, processes = accelerator.process_index, accelerator.num_processes
+    main = process == 0
     model.to(device).train()
     average = Average(model, config.ema) if config.ema else None
     judged = average.model if average else model  # what is validated, sampled and kept
     adam = _adam(model, config)
-    facts = _restore(out, model, average, adam, accelerator, reporter)
+    facts, shapes_mark = _restore(out, model, average, adam, accelerator, reporter), mark(shapes)
     first, best = facts.step, facts.best
+    if facts.shapes not in ("", shapes_mark):
+        raise RunError(f"{out}: the training set was {facts.shapes}, is now {shapes_mark}")
     if first >= total:
         reporter.say(f"{out}: already at step {first} of {total}, nothing left to train")
-        return Result(out, first, total, best, facts.seconds)
+        if main:  # those there may be of a later step, killed before its state was complete
+            with _saving(out, first):
+                save_weights(judged, out / "model.safetensors", step=first)
+        return Result(out, first, total, best, facts.seconds, main)
     trained, optimizer = accelerator.prepare(model, adam)
     shares = Shares(first, total, config.batch_size, process=process, processes=processes)
     stream = batches(
@@ -89,7 +97,7 @@ def fit(
 
     with ExitStack() as at_end:
         stop = at_end.enter_context(stoppable())
-        log = at_end.enter_context(closing(Log(out, first))) if process == 0 else None
+        log = at_end.enter_context(closing(Log(out, first))) if main else None
         reporter.begin(first, total)
 
         for step, batch in enumerate(clock.waiting(stream), start=first):
@@ -99,10 +107,13 @@ def fit(
                 group["lr"] = lr
             try:
                 loss = trained(batch.to(device, non_blocking=True))
-                optimizer.zero_grad()
-                accelerator.backward(loss.total)
-            except (SolveError, AssertionError) as error:  # torchdiffeq's way, in a backward solve
+            except SolveError as error:
                 raise TrainingError(f"step {step}: {error}") from error
+            optimizer.zero_grad()
+            try:
+                accelerator.backward(loss.total)
+            except AssertionError as error:  # so torchdiffeq says that a backward solve failed
+                raise TrainingError(f"step {step}: the adjoint's solve: {error}") from error
             norm = accelerator.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
             optimizer.step()
             if average:
@@ -127,7 +138,7 @@ def fit(
                     validation = validate(judged, held_out, config, accelerator)
                     if validation < (math.inf if best is None else best):
                         best = validation
-                        if process == 0:
+                        if main:
                             with _saving(out, done):
                                 save_weights(judged, out / "best.safetensors", step=done)
                 if logging:
@@ -139,20 +150,21 @@ def fit(
                     if log:
                         with _saving(out, done):
                             log.write(row)
-                if previewing and process == 0:
+                if previewing and main:
                     picture = out / "samples" / f"step-{done:06}.png"
                     if problem := preview(judged, picture, config):
                         reporter.say(problem)
-                if saving and process == 0:
-                    facts = Facts(done, best, clock.total(), _scaler(accelerator), meter.state())
+                if saving and main:
+                    spent, scaler = clock.total(), _scaler(accelerator)
+                    facts = Facts(done, best, spent, scaler, meter.state(), shapes_mark)
                     tensors = pack(model, average.model if average else None, adam)
-                    with _saving(out, done):
-                        write_state(out / "state", tensors, facts)
+                    with _saving(out, done):  # weights first: they are written again on a resume
                         save_weights(judged, out / "model.safetensors", step=done)
+                        write_state(out / "state", tensors, facts)
             if stopping and done < total:
                 reporter.say(f"{out}: stopped and saved at step {done} of {total}; go on: --resume")
                 break
-    return Result(out, done, total, best, clock.total())
+    return Result(out, done, total, best, clock.total(), main)
 
 
 def _adam(model: PointCloudModel, config: TrainConfig) -> Optimizer:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.training.checkpoint import load_weights
 from pointgen.training.folder import claimed
 from pointgen.training.loop import Result, fit
 from pointgen.training.progress import Reporter, Silent
-from pointgen.training.stream import Use, mix
+from pointgen.training.stream import Use, mix, share_size
 
 __all__ = ["accelerator_for", "train"]
+
+# The other processes wait while the main one samples the meshes of a large data set, which takes
+# longer than the 10 minutes that NCCL waits by default. Crashed ones are ended by the launcher.
+WAIT = timedelta(hours=24)
 
 
 def train(
@@ -48,15 +56,16 @@ def train(
     """
     out, experiment = Path(out), experiment.located()
     accelerator = accelerator_for(experiment.train, device)
-    torch.set_float32_matmul_precision("high" if experiment.train.tf32 else "highest")
-    if not accelerator.is_main_process:
-        return _train(experiment, out, accelerator, init, Silent())
-    reporter = reporter or Silent()
-    try:
-        with claimed(out, experiment, resume=resume):
-            return _train(experiment, out, accelerator, init, reporter)
-    finally:
-        reporter.end()
+    share_size(experiment.train.batch_size, accelerator.num_processes)  # before anything is written
+    with _matmul_precision("high" if experiment.train.tf32 else "highest"):
+        if not accelerator.is_main_process:
+            return _train(experiment, out, accelerator, init, Silent())
+        reporter = reporter or Silent()
+        try:
+            with claimed(out, experiment, resume=resume):
+                return _train(experiment, out, accelerator, init, reporter)
+        finally:
+            reporter.end()
 
 
 def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
@@ -80,7 +89,19 @@ def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         dynamo_backend="inductor" if config.compile else "no",
         cpu=on_cpu,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],
     )
+
+
+@contextmanager
+def _matmul_precision(precision: str) -> Iterator[None]:
+    """Set torch's precision of fp32 matrix products for a while: it is the whole process's."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _train(

@@ -33,6 +33,7 @@ class Facts:
         seconds: time spent training.
         scaler: state of the gradient scaler, with fp16.
         meter: what the running means are made of, see `Meter.state`.
+        shapes: what was trained on, see `mark` of the stream.
     """
 
     step: int = 0
@@ -40,6 +41,7 @@ class Facts:
     seconds: float = 0.0
     scaler: Mapping[str, float] = field(default_factory=dict)
     meter: Mapping[str, object] = field(default_factory=dict)
+    shapes: str = ""
 
 
 def pack(model: nn.Module, average: nn.Module | None, optimizer: Optimizer) -> dict[str, Tensor]:

@@ -12,7 +12,8 @@ any saved random state.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pointgen.batch import Batch, Item, collate
 
-__all__ = ["Drawable", "Draws", "Shares", "Use", "batches", "mix"]
+__all__ = ["Drawable", "Draws", "Shares", "Use", "batches", "mark", "mix", "share_size"]
 
 
 class Use(IntEnum):
@@ -38,6 +39,10 @@ class Use(IntEnum):
 class Drawable(Protocol):
     """The part of a data set that a stream needs."""
 
+    @property
+    def ids(self) -> Sequence[str]:
+        """Names of the shapes."""
+
     def __len__(self) -> int:
         """Return the number of shapes."""
 
@@ -48,6 +53,30 @@ class Drawable(Protocol):
 def mix(seed: int, use: Use, *numbers: int) -> int:
     """Return a seed for one use of randomness; different numbers give unrelated seeds."""
     return int(np.random.SeedSequence((seed, use, *numbers)).generate_state(1, np.uint64)[0])
+
+
+def mark(shapes: Drawable) -> str:
+    """Return what tells this data set from another: the number of its shapes, a CRC of the ids."""
+    checksum = zlib.crc32("\0".join(shapes.ids).encode())
+    return f"{len(shapes)} shapes (checksum of their names {checksum:08x})"
+
+
+def share_size(batch_size: int, processes: int) -> int:
+    """Return how many shapes of a step each process takes.
+
+    Raises:
+        ValueError: It is not a whole number, or less than two.
+    """
+    if batch_size % processes:
+        raise ValueError(
+            f"train.batch_size: expected a multiple of the {processes} processes, got {batch_size}"
+        )
+    if batch_size < 2 * processes:  # a single shape has no variance for a batch norm
+        raise ValueError(
+            "train.batch_size: expected at least 2 shapes a process, "
+            f"got {batch_size} for {processes} process{'es' if processes > 1 else ''}"
+        )
+    return batch_size // processes
 
 
 class Draws(Dataset[Item]):
@@ -77,14 +106,9 @@ class Shares(Sampler[list[int]]):
     def __init__(
         self, first: int, last: int, batch_size: int, *, process: int = 0, processes: int = 1
     ) -> None:
-        if batch_size % processes:
-            raise ValueError(
-                f"train.batch_size: expected a multiple of the {processes} processes, "
-                f"got {batch_size}"
-            )
         self._steps = range(first, last)
         self._batch_size = batch_size
-        self._share = batch_size // processes
+        self._share = share_size(batch_size, processes)
         self._offset = process * self._share
 
     def __len__(self) -> int:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import MeshesConfig
+from pointgen.files import atomic
 from pointgen.models import PointFlowConfig
 from pointgen.training import RunError, read_run
 from pointgen.training.folder import claimed
@@ -84,11 +86,40 @@ def test_resume_must_not_change_the_rest(tmp_path, experiment, section, key, val
 
 def test_unfinished_saves_are_removed(tmp_path, experiment):
     claim(tmp_path, experiment)
-    strays = [tmp_path / ".1.safetensors", tmp_path / "state" / ".2.safetensors"]
-    for stray in strays:
-        stray.touch()
-    claim(tmp_path, experiment, resume=True)
-    assert not any(stray.exists() for stray in strays)
+    with unfinished(tmp_path / "a.safetensors"), unfinished(tmp_path / "state" / "a.safetensors"):
+        (tmp_path / ".mine.toml").touch()
+        claim(tmp_path, experiment, resume=True)
+        assert [path.name for path in tmp_path.rglob(".*")] == [".mine.toml"]
+
+
+@contextmanager
+def unfinished(path):
+    """Leave what a kill while writing leaves."""
+    with suppress(FileNotFoundError), atomic(path) as temporary:
+        temporary.touch()
+        yield
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("left", ["state", "lock", "config"])
+def test_folder_that_was_only_begun_is_unused(tmp_path, experiment, left, resume):
+    (tmp_path / "state").mkdir()
+    if left != "state":
+        (tmp_path / "state" / "lock").write_text("123")
+    if left == "config":
+        with unfinished(tmp_path / "config.toml"):
+            claim(tmp_path, experiment, resume=resume)
+    else:
+        claim(tmp_path, experiment, resume=resume)
+    assert read_run(tmp_path) == experiment
+
+
+@pytest.mark.parametrize("name", ["state", "state/last.safetensors", "mine"])
+def test_what_is_not_ours_alone_is_used(tmp_path, experiment, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(RunError, match="exists; continue it with --resume"):
+        claim(tmp_path, experiment)
 
 
 def test_one_training_at_a_time(tmp_path, experiment):

@@ -1,6 +1,5 @@
 """The loop: resuming changes nothing, nothing bad is kept, and it stops when told to."""
 
-import csv
 import signal
 import subprocess
 import sys
@@ -9,15 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from pointgen.flows.continuous import SolveError
 from pointgen.models import Loss
 from pointgen.training import TrainingError
 from pointgen.training.progress import Silent
 from pointgen.training.state import read_state, write_state
-
-TIMES = {"points_per_second", "seconds", "wait"}
 
 
 class Notes(Silent):
@@ -26,24 +22,6 @@ class Notes(Silent):
 
     def say(self, text):
         self.said.append(text)
-
-
-def outcome(out):
-    """All that a run decides: the weights, the state, and the log without its times."""
-    with (out / "log.csv").open() as file:
-        rows = [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
-    files = ("model.safetensors", "best.safetensors", "state/last.safetensors")
-    return {name: load_file(out / name) for name in files if (out / name).exists()}, rows
-
-
-def assert_same(first, second):
-    (tensors, rows), (other_tensors, other_rows) = outcome(first), outcome(second)
-    assert rows == other_rows
-    assert tensors.keys() == other_tensors.keys()
-    for file in tensors:
-        assert tensors[file].keys() == other_tensors[file].keys()
-        for name, tensor in tensors[file].items():
-            assert torch.equal(tensor, other_tensors[file][name]), (file, name)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +43,7 @@ def test_killed_run_resumes_bit_for_bit(toy, whole, tmp_path):
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert toy.run(tmp_path, held_out=toy.Clouds(), validate_every=5).finished
-    assert_same(whole, tmp_path)
+    toy.assert_same(whole, tmp_path)
 
 
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (6, 2), (11, 0)])
@@ -74,13 +52,13 @@ def test_terminated_run_resumes_bit_for_bit(toy, whole, tmp_path, step, workers)
     result = toy.run(tmp_path, reporter=toy.Signals(signal.SIGTERM, step), **options)
     assert (result.step, result.finished) == (step, False)
     assert toy.run(tmp_path, **options).finished
-    assert_same(whole, tmp_path)
+    toy.assert_same(whole, tmp_path)
 
 
 def test_another_seed_gives_another_outcome(toy, whole, tmp_path):
     toy.run(tmp_path, held_out=toy.Clouds(), validate_every=5, seed=1)
     with pytest.raises(AssertionError):
-        assert_same(whole, tmp_path)
+        toy.assert_same(whole, tmp_path)
 
 
 def test_signals_mean_what_they_meant_before(toy, tmp_path):
@@ -113,7 +91,7 @@ def test_finished_run_says_so(toy, whole):
 def test_run_can_be_made_longer(toy, tmp_path):
     toy.run(tmp_path, schedule="constant")
     assert toy.run(tmp_path, schedule="constant", steps=14).step == 14
-    assert [row["step"] for row in outcome(tmp_path)[1]][-2:] == ["12", "14"]
+    assert [row["step"] for row in toy.outcome(tmp_path)[1]][-2:] == ["12", "14"]
 
 
 class Breaking:
@@ -130,6 +108,10 @@ class Breaking:
             return loss
         if self.broken == "solve":
             raise SolveError("points: the step underflowed")
+        if self.broken == "own":
+            raise AssertionError("a mistake of ours")
+        if self.broken == "adjoint":
+            return Loss(Failing.apply(loss.total), loss.terms)
         if self.broken == "term":
             return Loss(loss.total, {"near": loss.terms["near"] * torch.nan})
         if self.broken == "loss":
@@ -137,11 +119,23 @@ class Breaking:
         return Loss(torch.sqrt(loss.total * 0.0), loss.terms)  # 0, but with an infinite slope
 
 
+class Failing(torch.autograd.Function):
+    """Fails as torchdiffeq does, on the way back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise AssertionError("underflow in dt 0.0")
+
+
 @pytest.mark.parametrize("broken", ["loss", "grad_norm"])
 def test_nothing_that_is_not_finite_is_kept(toy, tmp_path, broken):
     with pytest.raises(TrainingError, match=rf"step 7: not finite: .*{broken}"):
         toy.run(tmp_path, model=Breaking(toy, step=7, broken=broken).model)
-    tensors, rows = outcome(tmp_path)
+    tensors, rows = toy.outcome(tmp_path)
     assert all(t.isfinite().all() for file in tensors.values() for t in file.values())
     assert rows[-1]["step"] == "6"
     assert toy.run(tmp_path).finished
@@ -152,9 +146,16 @@ def test_failed_solve_names_the_step(toy, tmp_path):
         toy.run(tmp_path, model=Breaking(toy, step=4, broken="solve").model)
 
 
+def test_failed_backward_solve_is_told_from_our_mistakes(toy, tmp_path):
+    with pytest.raises(TrainingError, match="step 4: the adjoint's solve: underflow in dt"):
+        toy.run(tmp_path / "a", model=Breaking(toy, step=4, broken="adjoint").model)
+    with pytest.raises(AssertionError, match="a mistake of ours"):
+        toy.run(tmp_path / "b", model=Breaking(toy, step=4, broken="own").model)
+
+
 def test_diagnostic_may_be_nan(toy, tmp_path):
     assert toy.run(tmp_path, model=Breaking(toy, step=4, broken="term").model).finished
-    assert outcome(tmp_path)[1][-1]["near"] == "nan"
+    assert toy.outcome(tmp_path)[1][-1]["near"] == "nan"
 
 
 def test_full_disk_is_one_error_and_the_last_state_stays(toy, tmp_path, monkeypatch):
@@ -174,7 +175,7 @@ def test_full_disk_is_one_error_and_the_last_state_stays(toy, tmp_path, monkeypa
 
 def test_loss_falls_and_weights_kept_are_the_average(toy, tmp_path):
     toy.run(tmp_path, steps=60, lr=0.05, log_every=10, schedule="linear")
-    tensors, rows = outcome(tmp_path)
+    tensors, rows = toy.outcome(tmp_path)
     assert float(rows[-1]["loss"]) < 0.9 * float(rows[0]["loss"])
     state = tensors["state/last.safetensors"]
     for name, tensor in tensors["model.safetensors"].items():
@@ -195,7 +196,7 @@ def test_preview_that_fails_is_only_said(toy, tmp_path, monkeypatch):
 def test_preview_is_a_picture_that_changes_nothing(toy, tmp_path):
     toy.run(tmp_path / "with", preview_every=5, preview_count=2, preview_points=32)
     toy.run(tmp_path / "without")
-    assert_same(tmp_path / "with", tmp_path / "without")
+    toy.assert_same(tmp_path / "with", tmp_path / "without")
     pictures = sorted(p.name for p in (tmp_path / "with" / "samples").iterdir())
     assert pictures == ["step-000005.png", "step-000010.png", "step-000012.png"]
 
@@ -203,14 +204,14 @@ def test_preview_is_a_picture_that_changes_nothing(toy, tmp_path):
 def test_bf16_trains(toy, tmp_path):
     torch.set_default_dtype(torch.float32)
     assert toy.run(tmp_path, precision="bf16").finished
-    tensors, _ = outcome(tmp_path)
+    tensors, _ = toy.outcome(tmp_path)
     assert tensors["model.safetensors"]["mean"].dtype == torch.float32
 
 
 def test_epochs_without_average_and_clipping(toy, tmp_path):
     result = toy.run(tmp_path, steps=None, epochs=3, ema=0.0, clip_norm=0.0)
     assert result.step == 7  # 21 shapes in batches of 3
-    tensors, rows = outcome(tmp_path)
+    tensors, rows = toy.outcome(tmp_path)
     assert rows[-1]["epoch"] == "3.0"
     assert torch.equal(
         tensors["model.safetensors"]["mean"], tensors["state/last.safetensors"]["model.mean"]
@@ -221,7 +222,7 @@ def test_best_of_before_counts_after_a_resume(toy, tmp_path):
     options = {"held_out": toy.Clouds(), "validate_every": 2}
     toy.run(tmp_path, reporter=toy.Signals(signal.SIGTERM, 4), **options)
     tensors, facts = read_state(tmp_path / "state", pytest.fail)
-    assert facts.best == float(outcome(tmp_path)[1][-1]["validation"])
+    assert facts.best == float(toy.outcome(tmp_path)[1][-1]["validation"])
     write_state(tmp_path / "state", tensors, replace(facts, best=-100.0))
     best = (tmp_path / "best.safetensors").read_bytes()
     assert toy.run(tmp_path, **options).best == -100.0

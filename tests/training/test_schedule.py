@@ -1,5 +1,7 @@
 """The learning rate at steps where it is known."""
 
+from itertools import pairwise
+
 import pytest
 
 from pointgen.config import TrainConfig
@@ -21,6 +23,9 @@ from pointgen.training.schedule import learning_rate
         ("cosine", 0, 50, 1.0),
         ("cosine", 20, 20, 2.0),
         ("cosine", 20, 60, 1.0),
+        ("cosine", 20, 4, 0.5),
+        ("linear", 100, 74, 0.78),
+        ("linear", 100, 99, 0.04),
     ],
 )
 def test_known_values(schedule, warmup, step, expected):
@@ -33,3 +38,11 @@ def test_known_values(schedule, warmup, step, expected):
 def test_every_step_learns(schedule, warmup):
     config = TrainConfig(steps=5, schedule=schedule, warmup=warmup)
     assert all(0 < learning_rate(config, step, 5) <= config.lr for step in range(5))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize("warmup", [0, 10, 70, 100, 150])
+def test_no_step_jumps(schedule, warmup):
+    config = TrainConfig(steps=100, schedule=schedule, warmup=warmup, lr=1.0)
+    rates = [learning_rate(config, step, 100) for step in range(100)]
+    assert max(abs(b - a) for a, b in pairwise(rates)) <= 0.101

@@ -1,11 +1,15 @@
 """From a config to a run with the real models and data."""
 
+from datetime import timedelta
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from pointgen.config import read_config
-from pointgen.training import RunError, load, read_run, train
+from pointgen.cli.train import train as command_line_train
+from pointgen.config import TrainConfig, read_config
+from pointgen.training import Result, RunError, load, read_run, train
+from pointgen.training.start import accelerator_for
 
 TEXT = """
 [model]
@@ -23,6 +27,7 @@ field = {kind = "concatsquash", dims = [8]}
 solver = {method = "heun", steps = 2}
 [data]
 kind = "procedural"
+size = 8
 num_points = 32
 [train]
 steps = 4
@@ -78,4 +83,33 @@ def test_what_the_machine_lacks_is_said(config, tmp_path):
         train(config(), tmp_path / "a", device="tpu")
     with pytest.raises(ValueError, match=r"train\.precision: fp16 needs"):
         train(config("train.precision=fp16"), tmp_path / "a", device="cpu")
+    with pytest.raises(ValueError, match=r"train\.batch_size: expected at least 2"):
+        train(config("train.batch_size=1"), tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("tf32", ["true", "false"])
+def test_precision_of_products_is_put_back(config, tmp_path, tf32):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        train(config("train.steps=1", f"train.tf32={tf32}"), tmp_path / "a")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_processes_wait_for_data_that_take_long():
+    accelerator = accelerator_for(TrainConfig(steps=1), "cpu")
+    assert accelerator.init_handler.timeout > timedelta(hours=10)
+
+
+@pytest.mark.parametrize("main", [True, False])
+def test_only_the_main_process_says_how_it_ended(tmp_path, monkeypatch, capsys, main):
+    (tmp_path / "tiny.toml").write_text(TEXT)
+    result = Result(tmp_path, 4, 4, None, 1.0, main=main)
+    monkeypatch.setattr("pointgen.training.start.train", lambda *_, **__: result)
+    command_line_train(tmp_path / "tiny.toml")
+    said = capsys.readouterr()
+    assert ("step 4 of 4" in said.out + said.err) == main
+    assert main or not said.out + said.err

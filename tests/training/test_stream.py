@@ -5,17 +5,20 @@ import pytest
 import torch
 
 from pointgen.batch import Item
-from pointgen.training.stream import Draws, Shares, Use, batches, mix
+from pointgen.training.stream import Draws, Shares, Use, batches, mark, mix
 
 
 class Numbered:
     """Eleven shapes; the single point of each tells its index and a random number."""
 
+    def __init__(self, ids=tuple("abcdefghijk")):
+        self.ids = ids
+
     def __len__(self):
-        return 11
+        return len(self.ids)
 
     def draw(self, index, rng):
-        return Item(torch.tensor([[index, rng.random(), 0.0]]), id=str(index))
+        return Item(torch.tensor([[index, rng.random(), 0.0]]), id=self.ids[index])
 
 
 def stream(first=0, last=11, size=4, workers=0, seed=3, **process):
@@ -56,6 +59,20 @@ def test_other_seed_is_another_stream():
 def test_share_must_be_whole():
     with pytest.raises(ValueError, match=r"train\.batch_size: expected a multiple of the 3"):
         Shares(0, 1, 4, processes=3)
+
+
+@pytest.mark.parametrize(("size", "processes"), [(1, 1), (3, 3)])
+def test_share_of_one_shape_is_refused(size, processes):
+    with pytest.raises(
+        ValueError, match=r"train\.batch_size: expected at least 2 shapes a process"
+    ):
+        Shares(0, 1, size, processes=processes)
+
+
+def test_mark_tells_data_sets_apart():
+    names = ("ab", "c"), ("a", "bc"), ("c", "ab"), ("ab", "c", "d"), ()
+    assert len({mark(Numbered(ids)) for ids in names}) == len(names)
+    assert mark(Numbered(["ab", "c"])) == mark(Numbered(("ab", "c")))
 
 
 def test_seeds_do_not_meet():

@@ -4,6 +4,7 @@ Run as a program, it trains the model: `python toy.py OUT key=value ...`, with `
 `term=step` to end itself by a signal.
 """
 
+import csv
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from pointgen.batch import Item
@@ -19,6 +21,8 @@ from pointgen.models import Loss, PointCloudModel
 from pointgen.training.loop import fit
 from pointgen.training.progress import Silent
 from pointgen.training.start import accelerator_for
+
+TIMES = {"points_per_second", "seconds", "wait"}
 
 
 class Toy(PointCloudModel):
@@ -48,12 +52,14 @@ class Toy(PointCloudModel):
 class Clouds:
     """Seven shapes: Gaussian blobs around different centres."""
 
+    ids = tuple("abcdefg")
+
     def __len__(self):
-        return 7
+        return len(self.ids)
 
     def draw(self, index, rng):
         points = rng.normal(size=(16, 3)) + index
-        return Item(torch.from_numpy(points).to(torch.get_default_dtype()), id=str(index))
+        return Item(torch.from_numpy(points).to(torch.get_default_dtype()), id=self.ids[index])
 
     def __getitem__(self, index):
         return self.draw(index, np.random.default_rng(index))
@@ -86,6 +92,24 @@ def run(out, *, model=None, reporter=None, clouds=None, held_out=None, **setting
         accelerator=accelerator_for(config, "cpu"),
         reporter=reporter or Silent(),
     )
+
+
+def outcome(out):
+    """All that a run decides: the weights, the state, and the log without its times."""
+    with (out / "log.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+    files = ("model.safetensors", "best.safetensors", "state/last.safetensors")
+    return {name: load_file(out / name) for name in files if (out / name).exists()}, rows
+
+
+def assert_same(first, second):
+    (tensors, rows), (other_tensors, other_rows) = outcome(first), outcome(second)
+    assert rows == other_rows
+    assert tensors.keys() == other_tensors.keys()
+    for file in tensors:
+        assert tensors[file].keys() == other_tensors[file].keys()
+        for name, tensor in tensors[file].items():
+            assert torch.equal(tensor, other_tensors[file][name]), (file, name)
 
 
 if __name__ == "__main__":
