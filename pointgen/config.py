@@ -127,8 +127,8 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
 
     Args:
         path: the file.
-        overrides: `section.key=value`, applied in order. The value is read as TOML, and taken as
-            plain text where it is none. `train.steps` takes the place of `train.epochs` and back.
+        overrides: `section.key=value`, or `section={...}` for a whole section, applied in order.
+            The value is read as TOML, and taken as plain text where it is none. `train.steps` takes the place of `train.epochs` and back.
 
     Raises:
         ConfigError: The file or an override is not a valid experiment.
@@ -164,7 +164,7 @@ def write_config(experiment: Experiment, path: Path | str) -> None:
 def _override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *sections, name = (part.strip() for part in key.split("."))
-    if not (equals and sections and name):
+    if not (equals and name and all(sections)):
         raise ConfigError(f"--set: expected section.key=value, got {override!r}")
     for depth, section in enumerate(sections, start=1):
         tree = tree.setdefault(section, {})

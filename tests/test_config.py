@@ -105,7 +105,7 @@ def test_error_in_the_file(read, tmp_path, line, message):
         ("optimiser.lr=3", "optimiser: unknown key; known are data, model, train"),
         ("train.lr.x=3", "train.lr: expected a valid number, got {'x': 3}"),
         ("train.steps.x=3", "--set train.steps.x=3: train.steps is not a section"),
-        ("steps=3", "--set: expected section.key=value, got 'steps=3'"),
+        ("steps=3", "steps: unknown key; known are data, model, train"),
         ("train.lr", "--set: expected section.key=value, got 'train.lr'"),
         ("train.lr='a\nb'", "train.lr: expected a valid number, got"),
     ],
