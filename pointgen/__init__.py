@@ -36,3 +36,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'pointgen' has no attribute {name!r}")
     module, attribute = HOMES[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

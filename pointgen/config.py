@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_type_hints
 
 import tomli_w
 from pydantic import (
@@ -32,6 +32,7 @@ __all__ = ["ConfigError", "Experiment", "TrainConfig", "read_config", "write_con
 
 SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
 _Config = TypeVar("_Config", bound=BaseModel)
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ConfigError(ValueError):
@@ -53,7 +54,7 @@ class TrainConfig(BaseModel):
     """Shapes of a step, over all processes together."""
     lr: PositiveFloat = 1e-3
     """Learning rate before the schedule's factor."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     """Adam's decay rates of the gradient's first and second moment."""
     eps: PositiveFloat = 1e-8
     """Adam's guard against division by zero."""
@@ -65,7 +66,7 @@ class TrainConfig(BaseModel):
     """Steps over which the learning rate first rises from zero."""
     clip_norm: NonNegativeFloat = 1.0
     """Largest norm of the whole gradient; 0 leaves it as it is."""
-    ema: float = Field(default=0.999, ge=0, lt=1)
+    ema: Share = 0.999
     """Decay of the averaged weights, which are those used after training; 0 is off."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the forward pass (automatic mixed precision)."""
@@ -128,7 +129,8 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
     Args:
         path: the file.
         overrides: `section.key=value`, or `section={...}` for a whole section, applied in order.
-            The value is read as TOML, and taken as plain text where it is none. `train.steps` takes the place of `train.epochs` and back.
+            The value is read as TOML, and taken as plain text where it is none. `train.steps`
+            takes the place of `train.epochs` and back.
 
     Raises:
         ConfigError: The file or an override is not a valid experiment.

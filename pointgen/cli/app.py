@@ -6,7 +6,8 @@ Heavy imports happen inside the verbs, so that `--help` is quick.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -23,7 +24,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="pointgen",
     help="Generate 3D point clouds with invertible models.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -50,15 +50,20 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # allowed anywhere, also behind the verb
     arguments = [argument for argument in arguments if argument != "--debug"]
+    warnings.showwarning = _show_warning
     try:
-        app(arguments)
-    except KeyboardInterrupt:
+        status = app(arguments or ["--help"], standalone_mode=False)
+    except typer.BadParameter as error:  # which option, and what it expects
+        _fail(error.format_message().replace("Value error, ", ""), 2, debug)
+    except typer.TyperException as error:  # an unknown verb or option, a missing argument
+        _fail(f"{str(error).rstrip('.')} (see --help)", 2, debug)
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130, debug)
-    except BrokenPipeError:  # the reader of our output has gone, as in `pointgen info RUN | head`
-        sys.stderr.close()
-        sys.exit(141)
+    except MemoryError as error:
+        _fail(f"not enough memory: {error}", 2, debug)
     except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
         _fail(str(error) or type(error).__name__, 2, debug)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(message: str, status: int, debug: bool) -> None:
@@ -66,3 +71,15 @@ def _fail(message: str, status: int, debug: bool) -> None:
         raise
     typer.echo("error: " + " ".join(message.split()), err=True)
     sys.exit(status)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as one line, without the place in the code that only developers need."""
+    typer.echo("warning: " + " ".join(str(message).split()), err=True)

@@ -12,7 +12,7 @@ from pointgen.cli.options import Force, Seed
 
 __all__ = ["data_app"]
 
-data_app = typer.Typer(help="Make data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Make data sets.")
 
 
 @data_app.callback()

@@ -12,7 +12,7 @@ import typer
 
 from pointgen.cli.console import progress, say
 from pointgen.cli.inputs import torch_device
-from pointgen.cli.options import Device
+from pointgen.cli.options import Device, Seed
 from pointgen.cli.sampling import sample, solved
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def demo(
         list[str] | None,
         typer.Option("--set", help="Override a key, as in train: --set train.steps=500."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated shapes.")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """Train on built-in chairs, generate, score, and draw: some minutes on any CPU.

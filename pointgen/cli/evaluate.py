@@ -51,10 +51,11 @@ def evaluate(
     from pointgen.metrics.sheet import evaluate as score
 
     on = torch_device(device)
-    if out is not None and out.exists() and not force:
-        raise FileExistsError(f"{out}: exists; overwrite it with --force")
+    if out is not None and (out.is_dir() or (out.exists() and not force)):
+        raise FileExistsError(f"{out}: exists already; --force overwrites a file")
+    given = None if is_run(samples) else _clouds(samples, None, seed)  # quick to fail, so first
     real, beside = _reference(reference, oracle, split, points, seed)
-    made = _samples(samples, real, seed, weights, on)
+    made = _generated(samples, real, seed, weights, on) if given is None else given
     with progress("scoring") as advance:
         sheet = score(
             made.to(on),
@@ -90,11 +91,9 @@ def _reference(
     return real, beside
 
 
-def _samples(
+def _generated(
     samples: Path, real: Tensor, seed: int, weights: Literal["model", "best"], device: str
 ) -> Tensor:
-    if not is_run(samples):
-        return _clouds(samples, None, seed)
     from pointgen.training.checkpoint import load
 
     model = load(samples, device=device, weights=weights)

@@ -40,8 +40,10 @@ def generate(
     json: Json = False,
 ) -> None:
     """Generate new clouds."""
+    from pointgen.files import check_target
     from pointgen.training.checkpoint import load
 
+    check_target(out, force=force)
     model = load(run, device=torch_device(device), weights=weights)
     with progress("generating") as advance:
         clouds = sample(
@@ -72,8 +74,10 @@ def reconstruct(
     """Encode clouds or meshes and decode them again, in their own units."""
     import torch
 
+    from pointgen.files import check_target
     from pointgen.geometry.distances import chamfer
 
+    check_target(out, force=force)
     on = torch_device(device)
     model, frame_of = _autoencoder(run, on, weights)
     shapes = _read(inputs, seed)
@@ -116,11 +120,16 @@ def interpolate(
     """Turn one shape into another, by way of their codes."""
     import torch
 
+    from pointgen.files import check_target
+
+    check_target(out, force=force)
     on = torch_device(device)
     model, frame_of = _autoencoder(run, on, weights)
     shapes = _read([first, second], seed)
     if len(shapes.points) != 2:
-        raise ValueError(f"expected one shape at each end, got {len(shapes.points)} in all")
+        raise ValueError(
+            f"{first}, {second}: expected one shape each, got {len(shapes.points)} in all"
+        )
     clouds: list[Tensor] = []
     with progress("interpolating") as advance, torch.no_grad():
         frames = [frame_of(cloud) for cloud in shapes.points]
@@ -173,12 +182,8 @@ def _autoencoder(
 def _read(inputs: Sequence[Path], seed: int) -> Shapes:
     parts = [read_shapes(path, seed=seed) for path in inputs]
     ids = [name for part in parts for name in part.ids]
-    if len(set(ids)) < len(ids):  # the same name in two folders
-        ids = [
-            f"{path.name}/{name}"
-            for path, part in zip(inputs, parts, strict=True)
-            for name in part.ids
-        ]
+    if len(set(ids)) < len(ids):  # the same name in two places
+        ids = [f"{number}/{name}" for number, part in enumerate(parts) for name in part.ids]
     return Shapes(ids, [cloud for part in parts for cloud in part.points])
 
 
@@ -202,4 +207,4 @@ def _write(
     if json:
         print_json(more | {"files": files, "clouds": len(kept), "failed": failed})
     else:
-        say(f"{len(kept)} clouds in {files[0] if len(files) == 1 else out}")
+        say(f"clouds: {len(kept)}, in {files[0] if len(files) == 1 else out}")

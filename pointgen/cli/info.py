@@ -45,15 +45,24 @@ def _last_row(path: Path) -> dict[str, float]:
 
     if not path.is_file():
         return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+    except (ValueError, TypeError, csv.Error) as error:
+        raise ValueError(f"{path}: not the log of a training ({error})") from error
 
 
 def _report(path: Path) -> dict[str, float]:
     import json
 
-    return json.loads(path.read_text())["scores"] if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
+        return {str(name): float(value) for name, value in scores.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a metric sheet ({error!r})") from error
 
 
 def _line(value: Any) -> str:

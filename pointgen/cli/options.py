@@ -21,7 +21,9 @@ Out = Annotated[
 ]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many clouds.")]
 Points = Annotated[int | None, typer.Option(min=1, help="Points of each cloud.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")
+]
 Steps = Annotated[
     int | None,
     typer.Option(min=1, help="Solver steps: more are finer and slower. Default: the run's own."),

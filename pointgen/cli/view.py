@@ -35,9 +35,9 @@ def view(
     from pointgen.view.page import save_page
     from pointgen.view.still import save_png
 
-    for path in (png, html):
-        if path is not None and path.exists() and not force:
-            raise FileExistsError(f"{path}: exists; overwrite it with --force")
+    for path, ending in ((png, ".png"), (html, ".html")):
+        if path is not None:
+            _check_free(path, ending, force=force)
     parts = [_shapes(path, points, seed, device) for path in inputs]
     captions = [name for part in parts for name in part.ids]
     clouds = [cloud for part in parts for cloud in part.points]
@@ -52,6 +52,13 @@ def view(
         say(f"page in {html}: open it in any browser")
     if png is None and html is None:
         show(clouds, captions=captions)
+
+
+def _check_free(path: Path, ending: str, *, force: bool) -> None:
+    if path.suffix.lower() != ending:
+        raise ValueError(f"{path}: expected a name that ends in {ending}")
+    if path.is_dir() or (path.exists() and not force):
+        raise FileExistsError(f"{path}: exists already; --force overwrites a file")
 
 
 def _shapes(path: Path, points: int | None, seed: int, device: str) -> Shapes:

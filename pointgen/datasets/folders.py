@@ -21,7 +21,7 @@ def existing_folder(root: Path, expected: str) -> Path:
     folder = root.expanduser()
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        raise ValueError(f"root: expected a folder with {expected} at {folder}, found {found}")
+        raise ValueError(f"data.root: expected a folder with {expected} at {folder}, found {found}")
     return folder
 
 
@@ -65,10 +65,12 @@ def choose(found: Sequence[str], wanted: Sequence[str], root: Path) -> list[str]
     missing = [name for name in wanted if name not in by_name]
     if missing:
         there = ", ".join(category_name(name) for name in found) or "none"
-        raise ValueError(f"categories: no {', '.join(missing)} in {root}; found there: {there}")
+        raise ValueError(
+            f"data.categories: no {', '.join(missing)} in {root}; found there: {there}"
+        )
     chosen = [by_name[name] for name in wanted]
     if len(set(chosen)) < len(chosen):
-        raise ValueError(f"categories: expected each once, got {', '.join(wanted)}")
+        raise ValueError(f"data.categories: expected each once, got {', '.join(wanted)}")
     return chosen
 
 

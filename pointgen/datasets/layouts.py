@@ -47,7 +47,7 @@ def find_meshes(
     `root`; and else every mesh below `root`, as one category.
 
     Raises:
-        ValueError: No mesh is found, or a category or split is not there.
+        ValueError: No mesh is found, too few to divide, or a category or split is not there.
     """
     if folders := split_roots(root):
         chosen = choose(list(folders), wanted, root)
@@ -59,12 +59,14 @@ def find_meshes(
         chosen = choose(list(folders), wanted, root)
         table = _read_table(root / "all.csv")
         found = [
-            _of_split(_in_synset(folders[name], label), split, division, table)
+            _of_table(_in_synset(folders[name], label), split, table)
+            if table is not None
+            else _of_hash(_in_synset(folders[name], label), split, division, folders[name])
             for label, name in enumerate(chosen)
         ]
     else:
         chosen = choose([root.resolve().name], wanted, root)
-        found = [_of_split(_in_folder(root, 0), split, division, None)]
+        found = [_of_hash(_in_folder(root, 0), split, division, root)]
     for name, files in zip(chosen, found, strict=True):
         if not files:
             raise ValueError(f"{root}: expected meshes of {name} in split {split}, found none")
@@ -108,12 +110,21 @@ def _in_synset(folder: Path, label: int) -> list[ShapeFile]:
     ]
 
 
-def _of_split(
-    files: list[ShapeFile], split: str, division: Division, table: dict[str, str] | None
+def _of_hash(
+    files: list[ShapeFile], split: str, division: Division, folder: Path
 ) -> list[ShapeFile]:
-    if table is None:
-        splits = hash_splits([file.id for file in files], division.fractions, division.seed)
-        return [file for file, its in zip(files, splits, strict=True) if its == split]
+    splits = hash_splits([file.id for file in files], division.fractions, division.seed)
+    chosen = [file for file, its in zip(files, splits, strict=True) if its == split]
+    if not chosen and not division.fractions[SPLITS.index(split)]:
+        raise ValueError(f"data.splits: expected a {split} split, got the fraction 0 for it")
+    if not chosen:
+        least = 1 if split == "train" else sum(fraction > 0 for fraction in division.fractions)
+        found = f"{len(files)} found, at least {least} wanted"
+        raise ValueError(f"{folder}: too few meshes for a {split} split ({found})")
+    return chosen
+
+
+def _of_table(files: list[ShapeFile], split: str, table: dict[str, str]) -> list[ShapeFile]:
     unlisted = [file for file in files if file.id not in table]
     if unlisted:
         first = unlisted[0].path

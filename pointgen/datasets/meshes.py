@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from pointgen.datasets.arrays import ArraySource, ShapeFile, usable
 from pointgen.datasets.folders import existing_folder
 from pointgen.datasets.layouts import MESH_SUFFIXES, Division, find_meshes
-from pointgen.datasets.settings import Categories, CloudConfig, Progress, Split
+from pointgen.datasets.settings import Categories, CloudConfig, Folder, Progress, Split
 from pointgen.datasets.surfaces import Job, cache_folder, cached_points, sample_meshes
 
 __all__ = ["MeshesConfig"]
@@ -26,7 +26,7 @@ class MeshesConfig(CloudConfig):
 
     kind: Literal["meshes"] = "meshes"
 
-    root: Path
+    root: Folder
     """the folder of the meshes"""
 
     categories: Categories = ("all",)
@@ -45,9 +45,9 @@ class MeshesConfig(CloudConfig):
     points_per_shape: int = Field(default=15_000, ge=3)
     """points drawn from each surface, at least three times num_points"""
 
-    cache: Path | None = None
-    """where the points are kept: a folder .pointgen-cache in root, or, where that cannot be
-    written, in the user's cache folder"""
+    cache: Folder | None = None
+    """where the points are kept; if not given, pointgen/surfaces in the user's cache folder
+    ($XDG_CACHE_HOME or ~/.cache; on Windows %LOCALAPPDATA%), never in root"""
 
     @field_validator("splits")
     @classmethod
@@ -64,13 +64,14 @@ class MeshesConfig(CloudConfig):
         """
         if self.points_per_shape // 3 < self.num_points:
             raise ValueError(
-                f"points_per_shape: expected at least {3 * self.num_points}, three times "
+                f"data.points_per_shape: expected at least {3 * self.num_points}, three times "
                 f"num_points, got {self.points_per_shape}"
             )
         root = existing_folder(self.root, f"meshes ({', '.join(MESH_SUFFIXES)})")
         division = Division(self.splits, self.seed, self.val_split)
         files, categories = find_meshes(root, split, self.categories, division)
-        jobs = [self._job(root, file) for file in files]
+        folder = cache_folder(self.cache)
+        jobs = [self._job(folder, file) for file in files]
         stop = self.on_error == "raise"
         problems = sample_meshes(jobs, stop_at_problem=stop, progress=progress)
         sampled = [
@@ -81,8 +82,7 @@ class MeshesConfig(CloudConfig):
         good = usable(sampled[: len(problems)], problems, self.on_error)
         return ArraySource(good, categories)
 
-    def _job(self, root: Path, file: ShapeFile) -> Job:
-        folder = cache_folder(root, self.cache)
+    def _job(self, folder: Path, file: ShapeFile) -> Job:
         count, seed = self.points_per_shape, self.seed
-        points = cached_points(root, file.path, folder, count=count, seed=seed)
+        points = cached_points(folder, file.path, file.id, count=count, seed=seed)
         return Job(file.path, points, count, seed, file.id)

@@ -13,7 +13,7 @@ from pointgen.datasets.folders import (
     split_folder,
     split_roots,
 )
-from pointgen.datasets.settings import Categories, CloudConfig, Progress, Split
+from pointgen.datasets.settings import Categories, CloudConfig, Folder, Progress, Split
 from pointgen.datasets.synsets import category_name
 
 __all__ = ["Pc15kConfig"]
@@ -32,7 +32,7 @@ class Pc15kConfig(CloudConfig):
 
     kind: Literal["pc15k"] = "pc15k"
 
-    root: Path
+    root: Folder
     """the folder of the categories"""
 
     categories: Categories = ("all",)
@@ -50,7 +50,7 @@ class Pc15kConfig(CloudConfig):
         root = existing_folder(self.root, LAYOUT)
         folders = split_roots(root)
         if not folders:
-            raise ValueError(f"root: expected {LAYOUT} in {root}, found {listing(root)}")
+            raise ValueError(f"data.root: expected {LAYOUT} in {root}, found {listing(root)}")
         chosen = choose(list(folders), self.categories, root)
         files = [
             file

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pointgen.datasets.base import CloudDataset, Normalize, Source
 
-__all__ = ["Categories", "CloudConfig", "Progress", "Split"]
+__all__ = ["Categories", "CloudConfig", "Folder", "Progress", "Split"]
 
 Split = Literal["train", "val", "test"]
 Progress = Callable[[int, int], None]  # called with (done, total)
@@ -22,7 +23,15 @@ def _several(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _named(value: Any) -> Any:
+    """Refuse the empty path, which would silently be the current folder; that one is "."."""
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"expected the path of a folder, got {value!r}")
+    return value
+
+
 Categories = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+Folder = Annotated[Path, BeforeValidator(_named)]
 
 
 class CloudConfig(BaseModel, ABC):

@@ -41,23 +41,25 @@ class Job:
     name: str
 
 
-def cache_folder(root: Path, cache: Path | None) -> Path:
-    """Return the folder for the points sampled from the meshes in `root`.
+def cache_folder(cache: Path | None) -> Path:
+    """Return the folder for points sampled from meshes: `cache`, or one in the user's own cache.
 
-    It is `<root>/.pointgen-cache` where that can be written; else, or in a given `cache`, a folder
-    named by the hash of `root`. The default for `cache` is pointgen in the user's cache folder.
+    It is never beside the meshes: data may be shared, or belong to somebody else.
     """
-    if cache is None and os.access(root, os.W_OK):
-        return root / ".pointgen-cache"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    base = cache.expanduser() if cache else home / "pointgen"
-    return base / sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    if cache:
+        return cache.expanduser()
+    local = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
+    return Path(local or Path.home() / ".cache") / "pointgen" / "surfaces"
 
 
-def cached_points(root: Path, mesh: Path, folder: Path, *, count: int, seed: int) -> Path:
-    """Name the cache file of a mesh; another size or time of the mesh gives another name."""
+def cached_points(folder: Path, mesh: Path, name: str, *, count: int, seed: int) -> Path:
+    """Name the cache file of a mesh; another size or time of the mesh gives another name.
+
+    The shape's name is in it, as the points follow from that: the same mesh has another name if
+    it is found from another root.
+    """
     stat = mesh.stat()
-    key = f"{mesh.relative_to(root).as_posix()}|{stat.st_size}|{stat.st_mtime_ns}|{count}|{seed}"
+    key = f"{mesh.resolve()}|{name}|{stat.st_size}|{stat.st_mtime_ns}|{count}|{seed}"
     return folder / f"{sha256(key.encode()).hexdigest()[:32]}.npy"
 
 

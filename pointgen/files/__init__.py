@@ -5,6 +5,15 @@ from pointgen.files.cloud import Cloud
 from pointgen.files.errors import FileError
 from pointgen.files.meshes import is_mesh, read_mesh
 from pointgen.files.read import read_clouds
-from pointgen.files.write import write_clouds
+from pointgen.files.write import check_target, write_clouds
 
-__all__ = ["Cloud", "FileError", "atomic", "is_mesh", "read_clouds", "read_mesh", "write_clouds"]
+__all__ = [
+    "Cloud",
+    "FileError",
+    "atomic",
+    "check_target",
+    "is_mesh",
+    "read_clouds",
+    "read_mesh",
+    "write_clouds",
+]

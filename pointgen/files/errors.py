@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["FileError", "check_regular", "expect", "library", "natural", "plausible"]
+__all__ = ["FileError", "check_regular", "expect", "library", "natural", "plausible", "writing"]
 
 PACKED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz"}
 
@@ -19,7 +20,12 @@ class FileError(ValueError):
     """A file that cannot be used; the message starts with its path."""
 
     def __init__(self, path: Path, message: str):
-        super().__init__(f"{path}: {message}")
+        super().__init__(path, message)  # both, so that it survives the way out of a process
+
+    def __str__(self) -> str:
+        """Return the path and what is wrong with it."""
+        path, message = self.args
+        return f"{path}: {message}"
 
 
 def expect(condition: bool, path: Path, message: str) -> None:
@@ -38,6 +44,21 @@ def library(path: Path, what: str) -> Iterator[None]:
     except Exception as error:  # a parser fed with damage may raise anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FileError(path, f"cannot be read as {what}: {reason}") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says while `path` is written into a `FileError` of that path.
+
+    The system's own words for the number of the error are taken: a library's may be many, and
+    name the temporary file.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = os.strerror(error.errno) if error.errno else " ".join(str(error).split())[:200]
+        reason = said or type(error).__name__
+        raise FileError(path, f"cannot be written ({reason})") from error
 
 
 def check_regular(path: Path) -> None:

@@ -102,6 +102,8 @@ def _trimesh(path: Path, ending: str) -> trimesh.Trimesh:
     import trimesh
 
     resolver = None
+    if ending == ".off":
+        _check_off(path)
     if ending in (".glb", ".gltf"):
         check_gltf(path)
         resolver = trimesh.resolvers.FilePathResolver(str(path))
@@ -133,13 +135,31 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _off_faces(path: Path) -> int:
-    """Return the number of faces announced on the first line with two numbers."""
-    for line in path.read_text(encoding="latin-1").splitlines():
+def _check_off(path: Path) -> None:
+    """Refuse an OFF file that ends before its vertices do."""
+    with library(path, "off"):
+        vertices, faces, numbers = _off_counts(path)
+    expect(
+        numbers >= 3 * vertices,
+        path,
+        f"is truncated: announces {vertices} vertices and {faces} faces, then has {numbers} "
+        "numbers",
+    )
+
+
+def _off_counts(path: Path) -> tuple[int, int, int]:
+    """Return the announced vertices and faces (first line with two numbers), and words after it."""
+    lines = iter(path.read_text(encoding="latin-1").splitlines())
+    for line in lines:
         words = line.split("#")[0].upper().removeprefix("C").removeprefix("OFF").split()
         if len(words) > 1:
-            return int(words[1])
+            left = sum(len(line.split("#")[0].split()) for line in lines)
+            return int(words[0]), int(words[1]), left
     raise FileError(path, "OFF file without its counts")
+
+
+def _off_faces(path: Path) -> int:
+    return _off_counts(path)[1]
 
 
 def _stl_faces(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,9 +10,29 @@ import numpy as np
 
 from pointgen.files.atomic import atomic
 from pointgen.files.cloud import to_float32
-from pointgen.files.errors import expect
+from pointgen.files.errors import expect, writing
 
-__all__ = ["write_clouds"]
+__all__ = ["check_target", "write_clouds"]
+
+
+def check_target(path: Path, *, force: bool = False) -> None:
+    """Refuse what `write_clouds` could not write to, so that nothing is computed in vain.
+
+    Args:
+        path: As in `write_clouds`. How many clouds will come is not known here: of a folder or a
+            series only the place is checked, and not whether one of its files is there.
+        force: Files may be overwritten.
+
+    Raises:
+        FileError: The ending is unknown or all there is, the folder cannot be made or written to,
+            or the file exists already.
+    """
+    path = Path(path)
+    with writing(path):
+        ending = _ending(path)
+        if ending:
+            _check_free([path], force)
+        _check_folder(path, path.parent if ending else path)
 
 
 def write_clouds(
@@ -32,21 +53,17 @@ def write_clouds(
         force: Overwrite files of these names.
 
     Raises:
-        FileError: A file exists already, or the clouds do not suit the format.
+        FileError: A file exists already or cannot be written, or the clouds do not suit the
+            format.
     """
     path = Path(path)
+    check_target(path, force=force)
     arrays = _clouds(path, clouds)
     if ids is not None:
         _check_ids(path, list(ids), len(arrays))
-    ending = "" if path.is_dir() else path.suffix.lower()
-    expect(
-        ending in ("", *TOGETHER, *ALONE),
-        path,
-        f"expected the ending {', '.join((*TOGETHER, *ALONE))} or none (a folder), got {ending!r}",
-    )
+    ending = _ending(path)
     if ending in TOGETHER:
         stack = _stacked(path, clouds, arrays)
-        _check_free([path], force)
         with atomic(path) as temporary:
             TOGETHER[ending](temporary, stack, ids)
         return [path]
@@ -56,6 +73,29 @@ def write_clouds(
         with atomic(target) as temporary:
             ALONE[ending or ".ply"](temporary, cloud)
     return paths
+
+
+def _ending(path: Path) -> str:
+    """Return the ending, which picks the format; none means a folder."""
+    known = (*TOGETHER, *ALONE)
+    bare = path.name.lower() in known  # for Path, the name ".npy" has no ending
+    expect(not bare, path, f"expected a name before the ending {path.name}")
+    ending = "" if path.is_dir() else path.suffix.lower()
+    expect(
+        ending in ("", *known),
+        path,
+        f"expected the ending {', '.join(known)} or none (a folder), got {ending!r}",
+    )
+    return ending
+
+
+def _check_folder(path: Path, folder: Path) -> None:
+    """Refuse a folder that cannot be written to or, where it is not there yet, made."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    expect(there.is_dir(), path, f"cannot be written: {there} is not a folder")
+    expect(
+        os.access(there, os.W_OK | os.X_OK), path, f"cannot be written: no permission in {there}"
+    )
 
 
 def _clouds(path: Path, clouds: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
@@ -118,7 +158,11 @@ def _safe(name: str) -> str:
 def _check_free(paths: Sequence[Path], force: bool) -> None:
     for path in paths:
         expect(not path.is_dir(), path, "expected a file to write, got a folder")
-        expect(force or not path.exists(), path, "exists already: --force overwrites it")
+        expect(
+            force or not path.exists(),
+            path,
+            "exists already; --force (in Python force=True) overwrites it",
+        )
 
 
 def _npy(path: Path, stack: np.ndarray, ids: Sequence[str] | None) -> None:

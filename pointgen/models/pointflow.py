@@ -192,6 +192,8 @@ class PointFlow(PointCloudModel):
         solver: Solver | None = None,
     ) -> Tensor:
         """Draw new clouds (count, num_points, 3) in data units; see `PointCloudModel.sample`."""
+        if count < 1 or num_points < 1:
+            raise ValueError(f"expected at least one cloud and point, got {count} and {num_points}")
         prior = self._prior()
         noise = temperature * prior.base.sample((count,), generator)
         with sampling_with(solver, prior):

@@ -20,6 +20,15 @@ class Listed:
         return self.clouds[index][:half], self.clouds[index][half:]
 
 
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path_factory, monkeypatch):
+    """The user's cache folder, which is not that of the person who runs the tests."""
+    folder = tmp_path_factory.mktemp("user-cache")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(folder))
+    return folder / "pointgen" / "surfaces"
+
+
 @pytest.fixture
 def listed():
     return Listed

@@ -50,21 +50,21 @@ def test_points_lie_on_the_surface_and_the_pools_differ(folder):
         assert len(np.unique(both, axis=0)) == 40
 
 
-def test_sampling_happens_once(folder, write_mesh):
+def test_sampling_happens_once(folder, user_cache, write_mesh):
     first = config(folder).build("train")
-    cached = {path: path.stat().st_mtime_ns for path in (folder / ".pointgen-cache").iterdir()}
+    cached = {path: path.stat().st_mtime_ns for path in user_cache.iterdir()}
     again = config(folder).build("train")
     assert torch.equal(first.points(), again.points())
-    assert cached == {p: p.stat().st_mtime_ns for p in (folder / ".pointgen-cache").iterdir()}
+    assert cached == {p: p.stat().st_mtime_ns for p in user_cache.iterdir()}
     write_mesh(folder / f"{first.ids[0]}.off", height=99)  # a file of the same size
     changed = config(folder).build("train")
     assert changed[0].points[:, 1].max() > 40
     assert torch.equal(changed.points()[1:], first.points()[1:])
 
 
-def test_a_torn_cache_file_is_made_again(folder):
+def test_a_torn_cache_file_is_made_again(folder, user_cache):
     first = config(folder).build("train").points()
-    for path in (folder / ".pointgen-cache").iterdir():
+    for path in user_cache.iterdir():
         path.write_bytes(path.read_bytes()[:300])
     assert torch.equal(first, config(folder).build("train").points())
 
@@ -79,14 +79,68 @@ def test_the_seed_and_the_count_are_part_of_the_cache(folder):
     assert torch.equal(first, config(folder, **whole).build("train").points())
 
 
-def test_the_cache_can_lie_elsewhere(folder, tmp_path, monkeypatch):
+def test_the_data_folder_stays_as_it_is(folder, user_cache):
+    before = sorted(folder.rglob("*"))
+    config(folder).build("val")
+    assert sorted(folder.rglob("*")) == before
+    assert list(user_cache.glob("*.npy"))
+
+
+def test_the_cache_can_lie_elsewhere(folder, tmp_path, user_cache):
     config(folder, cache=tmp_path / "cache").build("val")
-    assert not (folder / ".pointgen-cache").exists()
-    assert list((tmp_path / "cache").rglob("*.npy"))
-    assert cache_folder(folder, None) == folder / ".pointgen-cache"
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    assert cache_folder(folder, None).parent == tmp_path / "home" / "pointgen"
+    assert list((tmp_path / "cache").glob("*.npy"))
+    assert not user_cache.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="~/.cache is of posix systems")
+def test_without_a_setting_the_cache_is_in_the_home(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder(None) == tmp_path / ".cache" / "pointgen" / "surfaces"
+
+
+def test_equal_files_of_other_folders_or_roots_share_no_points(tmp_path, write_mesh):
+    whole = {"splits": (1, 0, 0)}
+    for name in ("a", "b"):
+        os.utime(write_mesh(tmp_path / name / "in" / "m.off"), ns=(1, 1))
+    write_mesh(tmp_path / "b" / "in" / "m.off", height=2)
+    os.utime(tmp_path / "b" / "in" / "m.off", ns=(1, 1))
+    first, other = (config(tmp_path / name, **whole).build("train").points() for name in "ab")
+    assert first[..., 1].max() <= 1 < other[..., 1].max()
+    # the id, and with it the seed of the points, depends on the root
+    inner = config(tmp_path / "a" / "in", **whole).build("train")
+    fresh = config(tmp_path / "a" / "in", cache=tmp_path / "fresh", **whole).build("train")
+    assert torch.equal(inner.points(), fresh.points())
+    assert not torch.equal(inner.points(), first)
+
+
+@pytest.mark.parametrize("count", [2, 20])  # 20: from another process
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, write_mesh, count):
+    for index in range(count):
+        write_mesh(tmp_path / "in" / f"m{index:02d}.off")
+    (tmp_path / "cache").touch()
+    with pytest.raises(ValueError, match=r"cache.*\.npy: cannot be written \(Not a directory\)"):
+        config(tmp_path / "in", splits=(1, 0, 0), cache=tmp_path / "cache").build("train")
+
+
+def test_too_few_meshes_to_divide(tmp_path, write_mesh):
+    write_mesh(tmp_path / "one" / "m.off")
+    assert config(tmp_path / "one").build("train").ids == ["m"]
+    few = r"one: too few meshes for a val split \(1 found, at least 3 wanted\)$"
+    with pytest.raises(ValueError, match=few):
+        config(tmp_path / "one").build("val")
+    with pytest.raises(ValueError, match=r"data\.splits: expected a val split, got the fraction 0"):
+        config(tmp_path / "one", splits=(1, 0, 0)).build("val")
+
+
+@pytest.mark.parametrize("key", ["root", "cache"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_path_is_not_the_current_folder(tmp_path, key, value):
+    with pytest.raises(
+        ValueError, match=rf"(?s){key}.*expected the path of a folder, got '{value}'"
+    ):
+        config(**{"root": tmp_path, key: value})
+    assert config(".").root == config("./").root
 
 
 def test_many_meshes_are_sampled_as_few_are(tmp_path, write_mesh):
@@ -173,12 +227,12 @@ def test_a_bad_mesh_is_named_or_left_out(folder, text):
 
 
 def test_missing_things_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"root: expected a folder with meshes .*nowhere"):
+    with pytest.raises(ValueError, match=r"^data\.root: expected a folder with meshes .*nowhere"):
         config(tmp_path / "nowhere").build("train")
     (tmp_path / "x.npy").write_bytes(b"")
     with pytest.raises(ValueError, match=r"expected meshes \(.ply.*found x.npy"):
         config(tmp_path).build("train")
-    with pytest.raises(ValueError, match=r"points_per_shape: expected at least 60.*got 50"):
+    with pytest.raises(ValueError, match=r"^data\.points_per_shape: expected at least 60.*got 50"):
         config(tmp_path, points_per_shape=50).build("train")
     with pytest.raises(ValueError, match="fractions that add up to 1"):
         config(tmp_path, splits=(0.5, 0.1, 0.1))

@@ -69,14 +69,22 @@ def test_another_split_can_stand_in_for_val(tmp_path, write_cloud):
 
 
 def test_missing_things_are_named(shapenet, tmp_path):
-    with pytest.raises(ValueError, match=r"root: expected a folder with <synset .*nowhere, found"):
+    with pytest.raises(
+        ValueError, match=r"^data\.root: expected a folder with <synset .*nowhere, found"
+    ):
         config(tmp_path / "nowhere").build("train")
-    with pytest.raises(ValueError, match=r"no boat in .*; found there: airplane, chair"):
+    with pytest.raises(
+        ValueError, match=r"^data\.categories: no boat in .*; found there: airplane, chair"
+    ):
         config(shapenet, categories="boat").build("train")
-    with pytest.raises(ValueError, match="each once, got chair, 03001627"):
+    with pytest.raises(
+        ValueError, match=r"^data\.categories: expected each once, got chair, 03001627"
+    ):
         config(shapenet, categories=["chair", "03001627"]).build("train")
     with pytest.raises(ValueError, match=r"03001627.test: no such split.*: train$"):
         config(shapenet).build("test")
+    with pytest.raises(ValueError, match="expected the path of a folder, got ''"):
+        config("")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"\{train,val,test\}/<id>.npy in .*empty, found nothing"):
         config(tmp_path / "empty").build("train")

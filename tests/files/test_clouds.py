@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointgen.files import FileError, read_clouds, write_clouds
+from pointgen.files import FileError, check_target, read_clouds, write_clouds
 
 ARRAYS = ("npy", "npz", "h5", "hdf5")
 SINGLES = ("ply", "xyz", "pcd")
@@ -140,6 +140,48 @@ def test_one_bare_cloud_and_a_stack_keep_their_shape(tmp_path):
     write_clouds(tmp_path / "b.npy", stack[0])
     assert np.load(tmp_path / "a.npy").shape == (1, 4, 3)
     assert np.load(tmp_path / "b.npy").shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    (
+        ("a.las", r"expected the ending \.npy.*'\.las'"),
+        (".npy", "expected a name before the ending"),
+        (".PLY", "expected a name before the ending"),
+        ("file.txt/a.npy", r"cannot be written: .*file\.txt is not a folder"),
+        ("file.txt/deep/made", r"cannot be written: .*file\.txt is not a folder"),
+        ("plain", r"plain is not a folder"),
+        ("old.npy", r"exists already; --force \(in Python force=True\) overwrites it"),
+        ("old.ply", r"exists already; --force"),
+        ("x" * 300 + ".npy", "cannot be written .*too long"),
+    ),
+)
+def test_a_bad_target_is_refused_before_and_when_writing(tmp_path, name, message):
+    for old in ("file.txt", "plain", "old.npy", "old.ply"):
+        (tmp_path / old).touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileError, match=message) as caught:
+        check_target(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    with pytest.raises(FileError, match=message):
+        write_clouds(tmp_path / name, random_clouds(1, 4))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_good_target_is_left_alone(tmp_path):
+    (tmp_path / "old.npy").touch()
+    (tmp_path / "folder").mkdir()
+    for name in ("a.npy", "deep/er/a.PLY", "made", "folder", "."):
+        check_target(tmp_path / name)
+    check_target(tmp_path / "old.npy", force=True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "old.npy"]
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    # by a stand-in, since the root user may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(FileError, match=r"a\.npy: cannot be written: no permission in"):
+        check_target(tmp_path / "new" / "a.npy")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are of posix systems")

@@ -143,6 +143,7 @@ DAMAGED = {
     "huge.obj": ("v 0 0 0\nv 1e300 0 0\nv 0 1e300 0\nf 1 2 3\n", "area inf"),
     "cut.off": ("OFF\n4 2 0\n0 0 0\n2 0 0\n2 1 0\n0 1 0\n3 0 1 2\n", "announces 2 faces, got 1"),
     "cut_vertices.off": ("OFF\n4 2 0\n0 0 0\n2 0 0\n", "off"),
+    "header_only.off": ("OFF8 12 0\n", "announces 8 vertices and 12 faces, then has 0 numbers"),
     "giant.off": ("OFF\n1000000000000 1 0\n0 0 0\n", "off"),
     "negative.off": ("OFF\n-1 -1 0\n0 0 0\n", "off|no faces"),
     "word.off": ("OFF\n3 1 0\n0 0 0\n2 0 x\n2 1 0\n3 0 1 2\n", "off"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 from zlib import crc32
 
@@ -65,9 +66,12 @@ class ProceduralConfig(CloudConfig):
         if categories == ("all",):
             return tuple(CATEGORIES)
         unknown = [name for name in categories if name not in CATEGORIES]
-        if unknown or len(set(categories)) < len(categories):
-            expected = f"different ones of {', '.join(CATEGORIES)}"
-            raise ValueError(f"expected {expected}, got {', '.join(categories)}")
+        if unknown:
+            known = ", ".join(CATEGORIES)
+            raise ValueError(f"expected some of {known}, got {', '.join(unknown)}")
+        twice = [name for name, times in Counter(categories).items() if times > 1]
+        if twice:
+            raise ValueError(f"expected each category once, got {', '.join(twice)} more than once")
         return categories
 
     def count(self, split: Split) -> int:
@@ -83,7 +87,7 @@ class ProceduralConfig(CloudConfig):
         per_shape = self.points_per_shape or 6 * self.num_points
         if per_shape // 3 < self.num_points:
             raise ValueError(
-                f"points_per_shape: expected at least {3 * self.num_points}, three times "
+                f"data.points_per_shape: expected at least {3 * self.num_points}, three times "
                 f"num_points, got {per_shape}"
             )
         keys = [(name, i) for name in self.categories for i in range(self.count(split))]

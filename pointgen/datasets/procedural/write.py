@@ -69,7 +69,8 @@ def _clear(config: ProceduralConfig, out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: expected a folder, found a file")
     if out.is_dir() and any(out.iterdir()) and not force:
-        raise ValueError(f"{out}: expected an empty folder (or force), found files in it")
+        hint = "--force (in Python force=True) writes into it"
+        raise ValueError(f"{out}: expected an empty folder, found files in it; {hint}")
     for category in config.categories:
         for split in SPLITS:
             old = [*(out / category / split).glob(f"{category}_*.ply")]
