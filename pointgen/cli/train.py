@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pointgen.cli.console import say
 from pointgen.cli.options import Device
+
+if TYPE_CHECKING:
+    from pointgen.config import Experiment
 
 __all__ = ["train"]
 
@@ -33,6 +36,8 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a model."""
+    if init is not None and resume:
+        raise ValueError("--init starts a new run, --resume continues one: give one of them")
     from pointgen.config import read_config
     from pointgen.training.progress import reporter
     from pointgen.training.start import train as start
@@ -51,4 +56,11 @@ def train(
         return
     say(f"step {result.step} of {result.total}, {result.seconds:.0f} s, in {result.out}")
     if result.finished:
-        say(f"next: pointgen generate {run} -o {run}/samples/new.npy -n 16")
+        say(f"next: {_next(experiment, run)}")
+
+
+def _next(experiment: Experiment, run: Path) -> str:
+    """Return a command that the trained model can do."""
+    if experiment.model.prior.kind == "none":  # nothing to draw codes from
+        return f"pointgen reconstruct {run} INPUT -o OUT"
+    return f"pointgen generate {run} -o {run}/samples/new.npy -n 16"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from pointgen.config import ConfigError, Experiment, read_config
 from pointgen.files import atomic
 from pointgen.models import PointCloudModel
 
-__all__ = ["RunError", "load", "load_weights", "read_run", "save_weights", "solid"]
+__all__ = ["RunError", "check_fit", "load", "load_weights", "read_run", "save_weights", "solid"]
 
 
 class RunError(ValueError):
@@ -64,7 +65,9 @@ def read_run(run: Path | str) -> Experiment:
 
 def save_weights(model: nn.Module, path: Path | str, *, step: int) -> None:
     """Write a model's weights, replacing `path` only when they are complete on disk."""
-    metadata = {"format": "pt", "pointgen": version("pointgen"), "step": str(step)}
+    # One entry: safetensors writes several in random order, and equal weights in unequal files
+    # would make people doubt that a training can be repeated.
+    metadata = {"pointgen": json.dumps({"version": version("pointgen"), "step": step})}
     tensors = {name: solid(tensor) for name, tensor in model.state_dict().items()}
     with atomic(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -84,7 +87,7 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: not a readable safetensors file ({error})") from error
-    _check_fit(model.state_dict(), tensors, path)
+    check_fit(model.state_dict(), tensors, path)
     model.load_state_dict(tensors)
 
 
@@ -93,7 +96,12 @@ def solid(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
 
 
-def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
+def check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
+    """Compare names and shapes of weights, and say in one line how those in `path` differ.
+
+    Raises:
+        RunError: They differ.
+    """
     missing = sorted(wanted.keys() - found.keys())
     surplus = sorted(found.keys() - wanted.keys())
     if missing:

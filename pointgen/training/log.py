@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pointgen.files import atomic
+from pointgen.training.checkpoint import RunError
 
 __all__ = ["Clock", "Log", "Meter", "TrainingError"]
 
@@ -132,7 +133,11 @@ class Log:
     """The files log.csv, one row for each time of logging, and tensorboard/."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Continue the log of a run after `step`; later rows are dropped."""
+        """Continue the log of a run after `step`; later rows are dropped.
+
+        Raises:
+            RunError: What is there is not a log.
+        """
         from torch.utils.tensorboard import SummaryWriter
 
         self._path = folder / "log.csv"
@@ -163,9 +168,20 @@ def _keep_rows(path: Path, step: int) -> list[str]:
     """Drop the rows after `step`, and one cut short; return the columns."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        columns, *rows = list(csv.reader(file)) or [[]]
-    kept = [r for r in rows if len(r) == len(columns) and r[0].isdigit() and int(r[0]) <= step]
+    columns, *rows = _rows(path) or [[]]
+    kept = [r for r in rows if len(r) == len(columns) and r[0].isdecimal() and int(r[0]) <= step]
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([columns, *kept] if kept else [])
     return columns if kept else []
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: not the log of a training ({error})") from error
+    if rows and rows[0][:1] != ["step"]:
+        start = ",".join(rows[0])[:40]
+        raise RunError(f"{path}: not the log of a training (it starts with {start!r}, not step)")
+    return rows

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch.optim import Adam, AdamW, Optimizer
 
 from pointgen.config import TrainConfig
+from pointgen.files import FileError
 from pointgen.flows.continuous import SolveError
 from pointgen.models import PointCloudModel
 from pointgen.training.checkpoint import RunError, save_weights
@@ -22,7 +23,7 @@ from pointgen.training.log import Clock, Log, Meter, TrainingError
 from pointgen.training.look import Fixed, preview, validate
 from pointgen.training.progress import Reporter
 from pointgen.training.schedule import learning_rate
-from pointgen.training.state import Facts, pack, read_state, unpack, write_state
+from pointgen.training.state import Facts, has_state, pack, read_state, unpack, write_state
 from pointgen.training.stop import Stop, stoppable
 from pointgen.training.stream import Drawable, Draws, Shares, Use, batches, mark, mix
 
@@ -79,7 +80,7 @@ def fit(
         raise RunError(f"{out}: the training set was {facts.shapes}, is now {shapes_mark}")
     if first >= total:
         reporter.say(f"{out}: already at step {first} of {total}, nothing left to train")
-        if main:  # those there may be of a later step, killed before its state was complete
+        if main:  # a kill may have come between the last state and its weights
             with _saving(out, first):
                 save_weights(judged, out / "model.safetensors", step=first)
         return Result(out, first, total, best, facts.seconds, main)
@@ -159,8 +160,8 @@ def fit(
                     facts = Facts(done, best, spent, scaler, meter.state(), shapes_mark)
                     tensors = pack(model, average.model if average else None, adam)
                     with _saving(out, done):  # weights first: they are written again on a resume
+                        write_state(out / "state", tensors, facts)  # first: weights imply a state
                         save_weights(judged, out / "model.safetensors", step=done)
-                        write_state(out / "state", tensors, facts)
             if stopping and done < total:
                 reporter.say(f"{out}: stopped and saved at step {done} of {total}; go on: --resume")
                 break
@@ -201,10 +202,9 @@ def _restore(
 def _saving(out: Path, step: int) -> Iterator[None]:
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(
-            f"{out}: step {step} could not be saved ({error}); what was saved before is intact"
-        ) from error
+    except (OSError, FileError, SafetensorError) as error:
+        before = "; what was saved before is intact" if has_state(out / "state") else ""
+        raise TrainingError(f"{out}: step {step} could not be saved ({error}){before}") from error
 
 
 def _scaler(accelerator: Accelerator) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from time import perf_counter
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, cast
 
 __all__ = ["Live", "Plain", "Reporter", "Silent", "reporter"]
 
@@ -34,8 +35,47 @@ class Reporter(Protocol):
 
 
 def reporter(stream: TextIO) -> Reporter:
-    """Return the reporter that suits a stream."""
-    return Live(stream) if stream.isatty() else Plain(stream)
+    """Return the reporter that suits a stream; it falls silent when the stream fails."""
+    lasting = cast(TextIO, Lasting(stream))
+    return Live(lasting) if stream.isatty() else Plain(lasting)
+
+
+class Lasting(io.TextIOBase):
+    """A stream that swallows what is written once the one below it has failed.
+
+    Whoever read it is gone (a closed pipe, a terminal that was shut), and the training is worth
+    more than its reports. As a stream, since rich ends the process on a closed pipe.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: TextIO | None = stream
+        self._encoding = stream.encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream."""
+        return self._encoding
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal that still works."""
+        return self._stream is not None and self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write, as long as the stream works."""
+        try:
+            if self._stream is not None:
+                self._stream.write(text)
+        except OSError:
+            self._stream = None
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, as long as the stream works."""
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+        except OSError:
+            self._stream = None
 
 
 class Silent:

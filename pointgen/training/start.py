@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.training.checkpoint import load_weights
-from pointgen.training.folder import claimed
+from pointgen.training.folder import check_folder, claimed
 from pointgen.training.loop import Result, fit
 from pointgen.training.progress import Reporter, Silent
 from pointgen.training.stream import Use, mix, share_size
@@ -45,25 +45,30 @@ def train(
         out: the run's folder.
         resume: continue the run in `out`, bit for bit, where its last state left off; where
             there is none yet, begin.
-        init: run or file of weights to start from, of the same architecture.
+        init: run or file of weights to start from, of the same architecture; not with `resume`.
         device: where to train; several processes are started by `accelerate launch`.
         reporter: told how it goes.
 
     Raises:
         RunError: The folder cannot be used, or weights do not fit.
         TrainingError: The loss or its gradient is not finite, or nothing can be saved.
-        ValueError: The config asks for what the machine does not have.
+        ValueError: The config asks for what the machine does not have, or `init` and `resume`
+            are both given.
     """
+    if resume and init is not None:
+        raise ValueError("--init starts a new run, --resume continues one: give one of them")
     out, experiment = Path(out), experiment.located()
     accelerator = accelerator_for(experiment.train, device)
     share_size(experiment.train.batch_size, accelerator.num_processes)  # before anything is written
     with _matmul_precision("high" if experiment.train.tf32 else "highest"):
-        if not accelerator.is_main_process:
-            return _train(experiment, out, accelerator, init, Silent())
-        reporter = reporter or Silent()
+        main = accelerator.is_main_process
+        reporter = (reporter if main else None) or Silent()
         try:
-            with claimed(out, experiment, resume=resume):
-                return _train(experiment, out, accelerator, init, reporter)
+            if main:  # once before the data, which may take long, and once when it is written to
+                check_folder(out, experiment, resume=resume)
+            train_into = _prepared(experiment, accelerator, init, reporter)
+            with claimed(out, experiment, resume=resume) if main else nullcontext():
+                return train_into(out)
         finally:
             reporter.end()
 
@@ -104,13 +109,13 @@ def _matmul_precision(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _train(
+def _prepared(
     experiment: Experiment,
-    out: Path,
     accelerator: Accelerator,
     init: Path | str | None,
     reporter: Reporter,
-) -> Result:
+) -> Callable[[Path], Result]:
+    """Return what trains into a folder, once data and weights are found good."""
     config = experiment.train
     with accelerator.main_process_first():  # which may fill a cache for the others
         build, prepare = experiment.data.build, reporter.prepare
@@ -122,4 +127,6 @@ def _train(
     model.set_units(torch.as_tensor(units.mean), torch.as_tensor(units.std))
     if init is not None:
         load_weights(model, init)  # its units come with it
-    return fit(model, shapes, held_out, config, out, accelerator=accelerator, reporter=reporter)
+    return lambda out: fit(
+        model, shapes, held_out, config, out, accelerator=accelerator, reporter=reporter
+    )

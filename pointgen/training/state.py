@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pointgen.files import atomic
-from pointgen.training.checkpoint import RunError, solid
+from pointgen.training.checkpoint import RunError, check_fit, solid
 
-__all__ = ["Facts", "pack", "read_state", "unpack", "write_state"]
+__all__ = ["Facts", "has_state", "pack", "read_state", "unpack", "write_state"]
 
 LAST = "last.safetensors"
 PREVIOUS = "previous.safetensors"
@@ -66,18 +66,20 @@ def unpack(
     Raises:
         RunError: They belong to another model.
     """
-    try:
-        model.load_state_dict(_below("model.", tensors))
-        if average is not None:
-            average.load_state_dict(_below("ema.", tensors))
-    except RuntimeError as error:
-        raise RunError(f"{LAST}: does not fit the model ({' '.join(str(error).split())})") from None
+    _put("model.", tensors, model)
+    if average is not None:
+        _put("ema.", tensors, average)
     parameters = dict(model.named_parameters())
     for name, tensor in _below("optimizer.", tensors).items():
         key, _, parameter = name.partition(".")
         owner = parameters[parameter]
         # As in torch's fused Adam, the counts of steps lie beside the moments.
         optimizer.state[owner][key] = tensor.to(owner.device)
+
+
+def has_state(folder: Path) -> bool:
+    """Whether the run's `state` folder holds a state, be it readable or not."""
+    return (folder / LAST).exists() or (folder / PREVIOUS).exists()
 
 
 def write_state(folder: Path, tensors: dict[str, Tensor], facts: Facts) -> None:
@@ -113,7 +115,7 @@ def read_state(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tens
         if problems:
             say(f"{problems[0]}; continuing from {path.name}, step {facts.step}")
         return tensors, facts
-    if any((folder / name).exists() for name in (LAST, PREVIOUS)):
+    if has_state(folder):
         raise RunError("; ".join(problems))
     return None
 
@@ -133,6 +135,12 @@ def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
     return f"{total:08x}"
+
+
+def _put(prefix: str, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+    weights = _below(prefix, tensors)
+    check_fit(model.state_dict(), weights, Path(LAST))
+    model.load_state_dict(weights)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,9 @@ any saved random state.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
@@ -125,16 +127,26 @@ class Shares(Sampler[list[int]]):
 def batches(
     draws: Dataset[Item], shares: Sampler[list[int]], *, workers: int, pin_memory: bool
 ) -> Iterator[Batch]:
-    """Yield the batch of each share, prepared ahead by `workers` processes (0: in this one)."""
+    """Yield the batch of each share, prepared ahead by `workers` processes (0: in this one).
+
+    There are never more workers than cores: torch warns of it, and it only costs memory.
+    """
     loader = DataLoader(
         draws,
         batch_sampler=shares,
-        num_workers=workers,
+        num_workers=min(workers, _cores()),
         collate_fn=collate,
         pin_memory=pin_memory,
         worker_init_fn=_leave_signals_to_the_training,
     )
     return iter(loader)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use, which a container or batch system may limit."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _leave_signals_to_the_training(worker: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import MeshesConfig
-from pointgen.files import atomic
+from pointgen.files import FileError, atomic
 from pointgen.models import PointFlowConfig
 from pointgen.training import RunError, read_run
 from pointgen.training.folder import claimed
@@ -59,8 +59,14 @@ def test_used_folder_is_refused(tmp_path, experiment):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def begin(out, experiment):
+    """Leave a run with a state, whatever is in it."""
+    claim(out, experiment)
+    (out / "state" / "last.safetensors").touch()
+
+
 def test_resume_may_change_what_steps_before_do_not_depend_on(tmp_path, experiment):
-    claim(tmp_path, experiment)
+    begin(tmp_path, experiment)
     longer = changed(experiment, "train", steps=None, epochs=3, save_every=7, workers=1, lr=0.1)
     moved = changed(longer, "data", root=tmp_path / "elsewhere")
     claim(tmp_path, moved, resume=True)
@@ -78,7 +84,7 @@ def test_resume_may_change_what_steps_before_do_not_depend_on(tmp_path, experime
     ],
 )
 def test_resume_must_not_change_the_rest(tmp_path, experiment, section, key, value):
-    claim(tmp_path, experiment)
+    begin(tmp_path, experiment)
     with pytest.raises(RunError, match=rf"{section}\.{key} was .*, is now {value}"):
         claim(tmp_path, changed(experiment, section, **{key: value}), resume=True)
     assert read_run(tmp_path) == experiment
@@ -95,7 +101,7 @@ def test_unfinished_saves_are_removed(tmp_path, experiment):
 @contextmanager
 def unfinished(path):
     """Leave what a kill while writing leaves."""
-    with suppress(FileNotFoundError), atomic(path) as temporary:
+    with suppress(FileError), atomic(path) as temporary:
         temporary.touch()
         yield
 
@@ -112,6 +118,49 @@ def test_folder_that_was_only_begun_is_unused(tmp_path, experiment, left, resume
     else:
         claim(tmp_path, experiment, resume=resume)
     assert read_run(tmp_path) == experiment
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_failed_start_does_not_block_the_corrected_one(tmp_path, experiment, resume):
+    claim(tmp_path, experiment)
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out.tfevents.1.host.2.0").touch()
+    corrected = changed(experiment, "train", batch_size=2)
+    claim(tmp_path, corrected, resume=resume)
+    assert read_run(tmp_path) == corrected
+
+
+LEFT = ["model.safetensors", "best.safetensors", "log.csv", "samples/a.png", "tensorboard/mine"]
+
+
+@pytest.mark.parametrize("name", [*LEFT, "state/previous.safetensors"])
+def test_start_that_left_something_is_used(tmp_path, experiment, name):
+    claim(tmp_path, experiment)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(RunError, match="exists; continue it with --resume"):
+        claim(tmp_path, experiment)
+
+
+def test_config_alone_is_not_ours(tmp_path, experiment):
+    (tmp_path / "config.toml").write_text("# by hand")
+    with pytest.raises(RunError, match="exists"):
+        claim(tmp_path, experiment)
+
+
+def test_weights_without_a_state_are_not_overwritten(tmp_path, experiment):
+    claim(tmp_path, experiment)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(RunError, match="state/ holds nothing to resume from"):
+        claim(tmp_path, experiment, resume=True)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "log.csv"])
+def test_a_training_killed_before_its_first_save_begins_again(tmp_path, experiment, name):
+    claim(tmp_path, experiment)
+    (tmp_path / name).touch()
+    claim(tmp_path, experiment, resume=True)
 
 
 @pytest.mark.parametrize("name", ["state", "state/last.safetensors", "mine"])

@@ -5,6 +5,7 @@ import csv
 import pytest
 import torch
 
+from pointgen.training import RunError
 from pointgen.training.log import Clock, Log, Meter, TrainingError
 
 CPU = torch.device("cpu")
@@ -88,3 +89,18 @@ def test_columns_must_stay_the_same(tmp_path):
     with pytest.raises(TrainingError, match="no column for other"):
         log.write({"step": 2, "other": 0.5})
     log.close()
+
+
+@pytest.mark.parametrize("rubbish", [b"\xff\xfe\x00", b"hello\n1\n", b"step,a\n1," + b"x" * 2**18])
+def test_rubbish_names_the_file_and_stays(tmp_path, rubbish):
+    (tmp_path / "log.csv").write_bytes(rubbish)
+    with pytest.raises(RunError, match=r"log\.csv: not the log of a training"):
+        Log(tmp_path, 4)
+    assert (tmp_path / "log.csv").read_bytes() == rubbish
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_odd_digits_are_a_torn_row(tmp_path):
+    (tmp_path / "log.csv").write_text("step,loss\n1,0.5\n\N{SUPERSCRIPT TWO},0.5\n", "utf-8")
+    Log(tmp_path, 4).close()
+    assert [row["step"] for row in read(tmp_path)] == ["1"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pointgen.files import FileError
 from pointgen.flows.continuous import SolveError
 from pointgen.models import Loss
 from pointgen.training import TrainingError
@@ -171,6 +172,19 @@ def test_full_disk_is_one_error_and_the_last_state_stays(toy, tmp_path, monkeypa
     names = sorted(path.name for path in (tmp_path / "state").iterdir())
     assert names == ["last.safetensors", "previous.safetensors"]
     assert toy.run(tmp_path).finished
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_file_error_is_a_training_error(toy, tmp_path, monkeypatch, saved):
+    def full(*_, **__):
+        raise FileError(tmp_path, "cannot be written: No space left on device")
+
+    if saved:
+        toy.run(tmp_path, reporter=toy.Signals(signal.SIGTERM, 5))
+    monkeypatch.setattr("pointgen.training.loop.write_state", full)
+    with pytest.raises(TrainingError, match=r"could not be saved.*No space left") as caught:
+        toy.run(tmp_path)
+    assert ("what was saved before is intact" in str(caught.value)) == saved
 
 
 def test_loss_falls_and_weights_kept_are_the_average(toy, tmp_path):

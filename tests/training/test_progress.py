@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import pytest
 
@@ -62,3 +63,46 @@ def test_preparing_is_told(stream):
 def test_the_stream_decides():
     assert isinstance(reporter(io.StringIO()), Plain)
     assert isinstance(reporter(Terminal()), Live)
+
+
+class Broken(io.StringIO):
+    """A pipe or terminal whose other end goes away after some writes."""
+
+    def __init__(self, works, terminal):
+        super().__init__()
+        self.works, self.terminal, self.failed = works, terminal, 0
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        self.works -= 1
+        if self.works < 0:
+            self.failed += 1
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("works", [0, 3])
+def test_broken_stream_ends_the_reports_only(terminal, works):
+    stream = Broken(works, terminal)
+    to = reporter(stream)
+    to.prepare(1, 1)
+    to.begin(0, 100)
+    for done in range(1, 101):
+        to.step(done)
+        to.metrics(done, {"loss": 1.0})
+    time.sleep(0.15)  # a live bar is drawn ten times a second
+    to.say("a word")
+    to.end()
+    assert stream.failed == 1
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_stream_that_cannot_be_flushed_ends_the_reports_only(terminal):
+    class Full(Broken):
+        def flush(self):
+            raise OSError(5, "Input/output error")
+
+    told(Full(10**6, terminal))

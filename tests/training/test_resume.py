@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from pointgen.training import RunError, loop, train
 
@@ -46,8 +45,6 @@ def test_run_killed_while_saving_resumes_bit_for_bit(toy, tiny, whole, tmp_path)
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
-        assert file.metadata()["step"] == "4"  # while the state is still that of step 2
     assert len(list((tmp_path / "state").glob(".*.safetensors"))) == 1
     assert train(tiny.experiment("matching"), tmp_path, resume=True).finished
     toy.assert_same(whole / "matching", tmp_path)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from pointgen.cli.train import train as command_line_train
 from pointgen.config import TrainConfig, read_config
+from pointgen.datasets import MeshesConfig
 from pointgen.training import Result, RunError, load, read_run, train
 from pointgen.training.start import accelerator_for
 
@@ -35,6 +36,7 @@ batch_size = 2
 log_every = 1
 save_every = 2
 """
+DATA_AND_TRAIN = TEXT[TEXT.index("[data]") :]
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +78,36 @@ def test_weights_of_another_architecture_are_refused(config, tmp_path):
     train(config("train.steps=1"), tmp_path / "small")
     with pytest.raises(RunError, match=r"small/model\.safetensors: weights do not fit the model"):
         train(config("model.code_dim=5"), tmp_path / "large", init=tmp_path / "small")
+
+
+def test_start_that_fails_leaves_nothing(config, tmp_path):
+    out = tmp_path / "new"
+    with pytest.raises(RunError, match="no such file"):
+        train(config(), out, init=tmp_path / "nowhere.safetensors")
+    experiment = config()
+    missing = experiment.model_copy(update={"data": MeshesConfig(root=tmp_path / "mine")})
+    with pytest.raises((ValueError, OSError), match="mine"):
+        train(missing, out)
+    assert not out.exists()
+
+
+def test_init_and_resume_exclude_each_other(config, tmp_path):
+    with pytest.raises(ValueError, match="--init starts a new run, --resume continues one"):
+        train(config(), tmp_path / "new", init=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="--init starts a new run, --resume continues one"):
+        command_line_train(tmp_path / "tiny.toml", init=tmp_path, resume=True)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("prior", "hint"), [("cnf", "pointgen generate"), ("none", "pointgen reconstruct")]
+)
+def test_hint_suits_the_model(tmp_path, monkeypatch, capsys, prior, hint):
+    (tmp_path / "tiny.toml").write_text(TEXT.split("[model.prior]")[0] + DATA_AND_TRAIN)
+    result = Result(tmp_path, 4, 4, None, 1.0)
+    monkeypatch.setattr("pointgen.training.start.train", lambda *_, **__: result)
+    command_line_train(tmp_path / "tiny.toml", [f"model.prior.kind={prior}"])
+    assert f"next: {hint} " in capsys.readouterr().err
 
 
 def test_what_the_machine_lacks_is_said(config, tmp_path):

@@ -100,3 +100,12 @@ def test_state_of_another_model_is_refused(toy):
     packed = pack(wide, None, torch.optim.Adam(wide.parameters()))
     with pytest.raises(RunError, match=r"layer\.weight"):
         unpack(packed, model, None, torch.optim.Adam(model.parameters()))
+
+
+def test_state_of_another_architecture_is_told_shortly(toy):
+    packed = {f"model.layer.{i}": torch.zeros(1) for i in range(25)}
+    packed |= {f"model.{name}": t for name, t in toy.Toy().state_dict().items()}
+    model = toy.Toy()
+    with pytest.raises(RunError, match="and 23 more not part of it") as caught:
+        unpack(packed, model, None, torch.optim.Adam(model.parameters()))
+    assert len(str(caught.value)) < 200

@@ -88,3 +88,9 @@ def test_noise_of_steps_is_independent():
         noise.append(torch.randn(50).numpy())
     correlations = np.corrcoef(noise)[np.triu_indices(200, 1)]
     assert abs(correlations.mean()) < 4 / np.sqrt(50 * len(correlations))
+
+
+def test_no_more_workers_than_cores(monkeypatch, recwarn):
+    monkeypatch.setattr("pointgen.training.stream._cores", lambda: 1)
+    assert torch.equal(torch.cat(stream(workers=9)), torch.cat(stream()))
+    assert not recwarn.list
