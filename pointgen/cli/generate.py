@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generate", "interpolate", "reconstruct"]
 
+COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which depends on the number
+
 
 def generate(
     run: Run,
@@ -79,28 +81,29 @@ def reconstruct(
 
     check_target(out, force=force)
     on = torch_device(device)
-    model, frame_of = _autoencoder(run, on, weights)
+    model, encoded = _autoencoder(run, on, weights, seed)
     shapes = _read(inputs, seed)
     generator = torch.Generator().manual_seed(seed)
     results: list[Tensor] = []
+    distances: list[float] = []
     with progress("reconstructing") as advance, torch.no_grad():
-        for done, cloud in enumerate(shapes.points, start=1):
-            frame = frame_of(cloud)
-            codes = model.encode(torch.from_numpy(frame.apply(cloud)).to(on).unsqueeze(0))
+        for cloud in shapes.points:
+            code, frame = encoded(cloud)
             decoded = model.decode(
-                codes, points or len(cloud), generator=generator, solver=solver_with(steps)
+                code, points or len(cloud), generator=generator, solver=solver_with(steps)
             )
             results.append(frame.undo(decoded[0].cpu()))
-            advance(done, len(shapes.points))
-    distances = [
-        chamfer(result.unsqueeze(0), torch.from_numpy(cloud).unsqueeze(0)).item()
-        for result, cloud in zip(results, shapes.points, strict=True)
-    ]
+            both = (_thinned(c, COMPARED, seed) for c in (results[-1].numpy(), cloud))
+            distances.append(chamfer(*(torch.from_numpy(c).unsqueeze(0) for c in both)).item())
+            advance(len(results), len(shapes.points))
     more = {"run": str(run), "chamfer": dict(zip(shapes.ids, distances, strict=True))}
     _write(out, results, shapes.ids, force=force, json=json, more=more)
     if not json:
         mean = sum(distances) / len(distances)
-        say(f"mean Chamfer to the inputs {mean:.3g} (squared units, both ways added)")
+        say(
+            f"mean Chamfer to the inputs {mean:.3g} (squared units, both ways added, "
+            f"at most {COMPARED} points)"
+        )
 
 
 def interpolate(
@@ -124,7 +127,7 @@ def interpolate(
 
     check_target(out, force=force)
     on = torch_device(device)
-    model, frame_of = _autoencoder(run, on, weights)
+    model, encoded = _autoencoder(run, on, weights, seed)
     shapes = _read([first, second], seed)
     if len(shapes.points) != 2:
         raise ValueError(
@@ -132,14 +135,10 @@ def interpolate(
         )
     clouds: list[Tensor] = []
     with progress("interpolating") as advance, torch.no_grad():
-        frames = [frame_of(cloud) for cloud in shapes.points]
-        ends = [
-            model.encode(torch.from_numpy(frame.apply(cloud)).to(on).unsqueeze(0))[0]
-            for frame, cloud in zip(frames, shapes.points, strict=True)
-        ]
+        (start, start_frame), (end, end_frame) = (encoded(cloud) for cloud in shapes.points)
         for share, code in zip(
             torch.linspace(0, 1, count).tolist(),
-            model.between(ends[0], ends[1], count),
+            model.between(start[0], end[0], count),
             strict=True,
         ):
             # The same noise for every cloud, so that only the shape changes on the way.
@@ -147,7 +146,7 @@ def interpolate(
             cloud = model.decode(
                 code.unsqueeze(0), points or 2048, generator=noise, solver=solver_with(steps)
             )
-            clouds.append(_blend(frames[0], frames[1], share).undo(cloud[0].cpu()))
+            clouds.append(_blend(start_frame, end_frame, share).undo(cloud[0].cpu()))
             advance(len(clouds), count)
     _write(out, clouds, None, force=force, json=json, more={"run": str(run)})
 
@@ -161,10 +160,11 @@ def _blend(first: Frame, second: Frame, share: float) -> Frame:
 
 
 def _autoencoder(
-    run: Path, device: str, weights: Literal["model", "best"]
-) -> tuple[Autoencoder, Callable[[np.ndarray], Frame]]:
-    """Load a model that encodes, and the frame in which it wants a cloud."""
+    run: Path, device: str, weights: Literal["model", "best"], seed: int
+) -> tuple[Autoencoder, Callable[[np.ndarray], tuple[Tensor, Frame]]]:
+    """Load a model that encodes, and what maps a cloud (N, 3) to its code (1, C) and frame."""
     import numpy as np
+    import torch
 
     from pointgen.geometry.frames import Frame, per_shape_frame
     from pointgen.models import Autoencoder
@@ -173,10 +173,28 @@ def _autoencoder(
     model = load(run, device=device, weights=weights)
     if not isinstance(model, Autoencoder):
         raise ValueError(f"{run}: its model has no encoder")
-    kind = read_run(run).data.normalize
-    if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
-        return model, lambda cloud: per_shape_frame(cloud, kind)
-    return model, lambda cloud: Frame(np.zeros(3), 1.0)
+    data = read_run(run).data
+    kind = data.normalize
+
+    def encoded(cloud: np.ndarray) -> tuple[Tensor, Frame]:
+        if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
+            frame = per_shape_frame(cloud, kind)
+        else:
+            frame = Frame(np.zeros(3), 1.0)
+        # A maximum over points depends on their number: no more than in training.
+        seen = frame.apply(_thinned(cloud, data.num_points, seed))
+        return model.encode(torch.from_numpy(seen).to(device).unsqueeze(0)), frame
+
+    return model, encoded
+
+
+def _thinned(cloud: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return a random subset of a cloud (N, 3) that has more than `most` points."""
+    import numpy as np
+
+    from pointgen.geometry.sampling import resample
+
+    return resample(cloud, most, np.random.default_rng(seed)) if len(cloud) > most else cloud
 
 
 def _read(inputs: Sequence[Path], seed: int) -> Shapes:
