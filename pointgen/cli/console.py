@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import typer
 
-__all__ = ["Advance", "print_json", "progress", "say"]
+__all__ = ["Advance", "check_free", "print_json", "progress", "say", "write_json"]
 
 
 class Advance(Protocol):
@@ -28,6 +29,20 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print a result for programs."""
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def check_free(path: Path | None, *, force: bool) -> None:
+    """Refuse a file to write that exists already, before the work rather than after it."""
+    if path is not None and (path.is_dir() or (path.exists() and not force)):
+        raise FileExistsError(f"{path}: exists already; --force overwrites a file")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a result for programs, complete or not at all."""
+    from pointgen.files import atomic
+
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2))
 
 
 @contextmanager

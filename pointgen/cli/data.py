@@ -12,7 +12,7 @@ from pointgen.cli.options import Force, Seed
 
 __all__ = ["data_app"]
 
-data_app = typer.Typer(help="Make data sets.")
+data_app = typer.Typer()
 
 
 @data_app.callback()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointgen.cli.console import progress, say
+from pointgen.cli.console import progress, say, write_json
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Seed
 from pointgen.cli.sampling import sample, solved
@@ -77,26 +76,23 @@ def _draw(model: PointCloudModel, out: Path, seed: int) -> None:
     with progress("generating") as advance:
         clouds = sample(model, SHOWN, SHOWN_POINTS, seed=seed, advance=advance)
     clouds = clouds[solved(clouds)]
-    (out / "samples").mkdir(exist_ok=True)
     write_clouds(out / "samples" / "generated.npy", clouds.numpy(), force=True)
     save_png(out / "gallery.png", clouds)
     save_page(out / "gallery.html", clouds, title="Chairs by pointgen")
 
 
 def _score(model: PointCloudModel, experiment: Experiment, out: Path, seed: int) -> Sheet:
-    from pointgen.files import atomic
     from pointgen.metrics.sheet import evaluate
 
     data = experiment.data.model_copy(update={"num_points": SCORED_POINTS})
-    held_out = data.build("test").points()[:SCORED]
+    held_out = data.build("test").points(SCORED)
     # Real against real: what a perfect generator would score.
-    others = data.build("train").points()[: len(held_out)]
+    others = data.build("train").points(len(held_out))
     with progress("generating") as advance:
         made = sample(model, len(held_out), SCORED_POINTS, seed=seed + 1, advance=advance)
     with progress("scoring") as advance:
         sheet = evaluate(made, held_out, oracle=others, seed=seed, progress=advance)
-    with atomic(out / "report.json") as temporary:
-        temporary.write_text(json.dumps(sheet.to_json(), indent=2))
+    write_json(out / "report.json", sheet.to_json())
     return sheet
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pointgen.cli.console import print_json, progress
+from pointgen.cli.console import check_free, print_json, progress, write_json
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
-from pointgen.cli.options import Device, Force, Json, Points, Seed, Weights
+from pointgen.cli.options import Device, Force, Json, OptionalPoints, Seed, Weights
 from pointgen.cli.sampling import sample
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def evaluate(
             "is a run: as many of its training shapes."
         ),
     ] = None,
-    points: Points = None,
+    points: OptionalPoints = None,
     split: Annotated[Split, typer.Option(help="Which split of a run's data is held out.")] = "test",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the sheet as JSON here.")
@@ -51,8 +51,7 @@ def evaluate(
     from pointgen.metrics.sheet import evaluate as score
 
     on = torch_device(device)
-    if out is not None and (out.is_dir() or (out.exists() and not force)):
-        raise FileExistsError(f"{out}: exists already; --force overwrites a file")
+    check_free(out, force=force)
     given = None if is_run(samples) else _clouds(samples, None, seed)  # quick to fail, so first
     real, beside = _reference(reference, oracle, split, points, seed)
     made = _generated(samples, real, seed, weights, on) if given is None else given
@@ -66,7 +65,7 @@ def evaluate(
         )
     result = _described(sheet, samples, reference, split)
     if out is not None:
-        _write(out, result)
+        write_json(out, result)
     if json:
         print_json(result)
     else:
@@ -87,7 +86,7 @@ def _reference(
         data = data.model_copy(update={"num_points": points})
     real = data.build(split).points()
     if beside is None and split != "train":
-        beside = data.build("train").points()[: len(real)]
+        beside = data.build("train").points(len(real))
     return real, beside
 
 
@@ -108,13 +107,3 @@ def _clouds(path: Path, points: int | None, seed: int) -> Tensor:
 def _described(sheet: Sheet, samples: Path, reference: Path, split: Split) -> dict[str, Any]:
     origin = {"samples_from": str(samples), "reference_from": str(reference)}
     return origin | ({"split": split} if is_run(reference) else {}) | sheet.to_json()
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    import json
-
-    from pointgen.files import atomic
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2))

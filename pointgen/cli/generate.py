@@ -10,7 +10,19 @@ import typer
 
 from pointgen.cli.console import print_json, progress, say
 from pointgen.cli.inputs import Shapes, read_shapes, torch_device
-from pointgen.cli.options import Count, Device, Force, Json, Out, Points, Run, Seed, Steps, Weights
+from pointgen.cli.options import (
+    Count,
+    Device,
+    Force,
+    Json,
+    OptionalPoints,
+    Out,
+    Points,
+    Run,
+    Seed,
+    Steps,
+    Weights,
+)
 from pointgen.cli.sampling import sample, solved, solver_with
 
 if TYPE_CHECKING:
@@ -51,7 +63,7 @@ def generate(
         clouds = sample(
             model,
             count,
-            points or 2048,
+            points,
             seed=seed,
             temperature=temperature,
             solver=solver_with(steps),
@@ -65,7 +77,7 @@ def reconstruct(
     run: Run,
     inputs: Annotated[list[Path], typer.Argument(help="Clouds or meshes: files or folders.")],
     out: Out,
-    points: Points = None,
+    points: OptionalPoints = None,
     seed: Seed = 0,
     steps: Steps = None,
     weights: Weights = "model",
@@ -144,7 +156,7 @@ def interpolate(
             # The same noise for every cloud, so that only the shape changes on the way.
             noise = torch.Generator().manual_seed(seed)
             cloud = model.decode(
-                code.unsqueeze(0), points or 2048, generator=noise, solver=solver_with(steps)
+                code.unsqueeze(0), points, generator=noise, solver=solver_with(steps)
             )
             clouds.append(_blend(start_frame, end_frame, share).undo(cloud[0].cpu()))
             advance(len(clouds), count)

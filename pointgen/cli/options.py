@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Count", "Device", "Force", "Json", "Out", "Points", "Run", "Seed", "Steps", "Weights"]
+__all__ = [
+    "Count",
+    "Device",
+    "Force",
+    "Json",
+    "OptionalPoints",
+    "Out",
+    "Points",
+    "Run",
+    "Seed",
+    "Steps",
+    "Weights",
+]
 
 Run = Annotated[Path, typer.Argument(help="Folder of a run, or one .safetensors file in it.")]
 Out = Annotated[
@@ -20,7 +32,8 @@ Out = Annotated[
     ),
 ]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many clouds.")]
-Points = Annotated[int | None, typer.Option(min=1, help="Points of each cloud.")]
+Points = Annotated[int, typer.Option(min=1, help="Points of each cloud.")]
+OptionalPoints = Annotated[int | None, typer.Option(min=1, help="Points of each cloud.")]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")
 ]

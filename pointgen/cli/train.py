@@ -36,8 +36,6 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a model."""
-    if init is not None and resume:
-        raise ValueError("--init starts a new run, --resume continues one: give one of them")
     from pointgen.config import read_config
     from pointgen.training.progress import reporter
     from pointgen.training.start import train as start

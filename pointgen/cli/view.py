@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pointgen.cli.console import say
+from pointgen.cli.console import check_free, say
 from pointgen.cli.inputs import Shapes, is_run, read_shapes, torch_device
-from pointgen.cli.options import Device, Force, Points, Seed
+from pointgen.cli.options import Device, Force, OptionalPoints, Seed
 from pointgen.cli.sampling import sample, solved
 
 __all__ = ["view"]
@@ -25,7 +25,7 @@ def view(
     columns: Annotated[
         int | None, typer.Option(min=1, help="Columns of the picture. Default: nearly square.")
     ] = None,
-    points: Points = None,
+    points: OptionalPoints = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -36,8 +36,9 @@ def view(
     from pointgen.view.still import save_png
 
     for path, ending in ((png, ".png"), (html, ".html")):
-        if path is not None:
-            _check_free(path, ending, force=force)
+        if path is not None and path.suffix.lower() != ending:
+            raise ValueError(f"{path}: expected a name that ends in {ending}")
+        check_free(path, force=force)
     parts = [_shapes(path, points, seed, device) for path in inputs]
     captions = [name for part in parts for name in part.ids]
     clouds = [cloud for part in parts for cloud in part.points]
@@ -52,13 +53,6 @@ def view(
         say(f"page in {html}: open it in any browser")
     if png is None and html is None:
         show(clouds, captions=captions)
-
-
-def _check_free(path: Path, ending: str, *, force: bool) -> None:
-    if path.suffix.lower() != ending:
-        raise ValueError(f"{path}: expected a name that ends in {ending}")
-    if path.is_dir() or (path.exists() and not force):
-        raise FileExistsError(f"{path}: exists already; --force overwrites a file")
 
 
 def _shapes(path: Path, points: int | None, seed: int, device: str) -> Shapes:

@@ -114,9 +114,14 @@ class CloudDataset(Dataset[Item]):
         chosen = first[rng.choice(len(first), 2 * self._num_points, replace=False)]
         return self._item(index, chosen[: self._num_points], chosen[self._num_points :])
 
-    def points(self) -> Tensor:
-        """Return the fixed targets of all shapes, (S, num_points, 3): what metrics compare with."""
-        targets = (self._pools(index)[1][: self._num_points] for index in range(len(self)))
+    def points(self, count: int | None = None) -> Tensor:
+        """Return the fixed targets of all shapes, (S, num_points, 3): what metrics compare with.
+
+        Args:
+            count: of the first so many shapes only; the others are not read.
+        """
+        shapes = range(len(self))[:count]
+        targets = (self._pools(index)[1][: self._num_points] for index in shapes)
         return torch.stack([self._cloud(index, target) for index, target in enumerate(targets)])
 
     def standardization(self) -> Standardization:

@@ -72,7 +72,6 @@ def preview(model: PointCloudModel, path: Path, config: TrainConfig) -> str:
             clouds = model.sample(count, points, generator=generator).cpu()
         solved = clouds[clouds.isfinite().flatten(1).all(1)]
         if len(solved):
-            path.parent.mkdir(exist_ok=True)
             save_png(path, solved)
     except Exception as error:  # a picture must not cost a training that went on for days
         return f"no preview {path.name}: {error}"

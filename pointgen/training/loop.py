@@ -159,7 +159,7 @@ def fit(
                     spent, scaler = clock.total(), _scaler(accelerator)
                     facts = Facts(done, best, spent, scaler, meter.state(), shapes_mark)
                     tensors = pack(model, average.model if average else None, adam)
-                    with _saving(out, done):  # weights first: they are written again on a resume
+                    with _saving(out, done):
                         write_state(out / "state", tensors, facts)  # first: weights imply a state
                         save_weights(judged, out / "model.safetensors", step=done)
             if stopping and done < total:

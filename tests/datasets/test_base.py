@@ -57,6 +57,8 @@ def test_points_are_the_targets(listed):
     data = CloudDataset(listed(clouds()), num_points=8, normalize="shape_unit")
     assert torch.equal(data.points(), torch.stack([item.target for item in data]))
     assert data.points().dtype == torch.float32
+    assert torch.equal(data.points(2), data.points()[:2])
+    assert torch.equal(data.points(100), data.points())
 
 
 def test_global_standardization_is_pointflows(listed):
