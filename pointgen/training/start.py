@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -90,12 +91,24 @@ def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
     # accelerate keeps one global state and refuses to change it, but a notebook may well train
     # first in fp32 and then in bf16. A process group that is already running is found again.
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         dynamo_backend="inductor" if config.compile else "no",
         cpu=on_cpu,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],
     )
+    if accelerator.num_processes > 1:
+        atexit.register(_end_process_group)
+    return accelerator
+
+
+def _end_process_group() -> None:
+    """End the group's threads before the interpreter goes, which else aborts now and then.
+
+    Not sooner: a process may train more than once.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
