@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pointgen.flows.base import Transform
+from pointgen.processes import moments, several
 
 __all__ = ["MovingBatchNorm", "Standardize"]
 
@@ -52,7 +53,8 @@ class MovingBatchNorm(Transform):
 
     z = (x - m) / sqrt(v + eps) * exp(weight) + bias, with m, v the running mean and unbiased
     variance of each coordinate *before* the current batch updates them. Statistics are taken over
-    all leading axes; the official code mixes the axes of (B, N, 3) here, which is not repeated.
+    all leading axes, and over all processes that train together; the official code mixes the axes
+    of (B, N, 3) here, and averages what each process has kept by itself, which is not repeated.
 
     Source: Yang et al. 2019, section 5 ("moving batch normalization").
     """
@@ -92,8 +94,12 @@ class MovingBatchNorm(Transform):
     @torch.no_grad()
     def _update(self, x: Tensor) -> None:
         flat = x.reshape(-1, x.shape[-1])
-        if len(flat) < 2:  # one sample has no variance
+        if several():
+            mean, var, count = moments(flat)
+            mean, var = mean.to(x), (var * count / (count - 1)).to(x)
+        elif len(flat) < 2:  # one sample has no variance
             return
-        var, mean = torch.var_mean(flat, dim=0)
+        else:
+            var, mean = torch.var_mean(flat, dim=0)
         self.running_mean.lerp_(mean, self.decay)
         self.running_var.lerp_(var, self.decay)

@@ -8,156 +8,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
-from torchdiffeq import odeint, odeint_adjoint
 
 from pointgen.flows.base import Transform
+from pointgen.flows.runge_kutta import Derivative
+from pointgen.flows.solver import Solver
 
-__all__ = [
-    "CNF",
-    "Divergence",
-    "SolveError",
-    "Solver",
-    "exact_divergence",
-    "hutchinson_divergence",
-    "sampling_with",
-]
+__all__ = ["CNF", "Divergence", "TangentField", "sampling_with", "with_divergence"]
 
 Divergence = Literal["exact", "hutchinson"]
-Velocity = Callable[[Tensor], Tensor]
-
-FIXED_STEP = {"euler": "euler", "midpoint": "midpoint", "heun": "heun2", "rk4": "rk4"}
-# A solve of a trained field takes 3 to 50 steps. A thousand times that is a field that blows up,
-# and stopping there turns an endless solve into an error.
-MAX_STEPS = 20_000
 
 
-class SolveError(ArithmeticError):
-    """An ODE could not be solved: the step underflowed, or the state is not finite."""
+@runtime_checkable
+class TangentField(Protocol):
+    """A velocity field that knows its own derivatives, and what of it needs doing once a solve.
 
-
-class Solver(BaseModel):
-    """How an ODE is integrated over t in [0, 1] and differentiated: one frozen value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    method: Literal["dopri5", "bosh3", "euler", "midpoint", "heun", "rk4"] = "dopri5"
-    """dopri5 and bosh3 choose their steps by the tolerances; the others take `steps` equal ones."""
-    steps: PositiveInt | None = None
-    """Number of equal steps, for euler, midpoint, heun and rk4 only."""
-    rtol: PositiveFloat = 1e-5
-    """Relative tolerance, for dopri5 and bosh3 only."""
-    atol: PositiveFloat = 1e-5
-    """Absolute tolerance, in standardised units, for dopri5 and bosh3 only."""
-    adjoint: bool = True
-    """Gradients by the adjoint ODE (constant memory); false: backpropagate through the steps."""
-
-    @model_validator(mode="after")
-    def _steps_belong_to_fixed_step_methods(self) -> Solver:
-        if (self.steps is not None) != (self.method in FIXED_STEP):
-            wanted = "steps" if self.method in FIXED_STEP else "rtol and atol, not steps"
-            raise ValueError(f"method {self.method!r} takes {wanted}")
-        return self
-
-    @torch.compiler.disable  # forward tangents and a solver's own control flow do not trace
-    def solve(
-        self,
-        function: Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]],
-        state: tuple[Tensor, ...],
-        start: float,
-        end: float,
-        parameters: tuple[Tensor, ...],
-    ) -> tuple[Tensor, ...]:
-        """Integrate d state / dt = function(t, state) from `start` to `end`.
-
-        Args:
-            function: the derivative, given t () and the state.
-            state: initial values; the solver's error control covers all of them.
-            start: time of the initial values, in [0, 1].
-            end: time of the result, in [0, 1].
-            parameters: everything outside the state that gradients must reach.
-
-        The backward solve's error control leaves out the parameters' gradients: they are plain
-        integrals, which need no finer steps than the states that they integrate. Source: Kidger et
-        al. 2021 ("Hey, that's not an ODE").
-
-        Autocast is off inside: half precision would make the error control ask for ever more
-        steps, and the adjoint's backward solve, which autocast does not reach, would solve
-        another ODE.
-
-        Raises:
-            SolveError: The step size underflowed, or, where gradients are wanted or the method
-                chooses its steps, the state became non-finite.
-        """
-        times = torch.tensor([start, end], dtype=state[0].dtype, device=state[0].device)
-        wants_grad = torch.is_grad_enabled() and any(
-            tensor.requires_grad for tensor in (*state, *parameters)
-        )
-        options: dict[str, object] = {"max_num_steps": MAX_STEPS}
-        if self.steps is not None:
-            options = {"grid_constructor": _equal_steps(self.steps)}
-        method = FIXED_STEP.get(self.method, self.method)
-        try:
-            with torch.autocast(state[0].device.type, enabled=False):
-                if wants_grad and self.adjoint:
-                    path = odeint_adjoint(
-                        function, state, times,
-                        rtol=self.rtol, atol=self.atol, method=method, options=options,
-                        adjoint_params=tuple(p for p in parameters if p.requires_grad),
-                        adjoint_options=options | ({} if self.steps else {"norm": "seminorm"}),
-                    )  # fmt: skip
-                else:
-                    path = odeint(
-                        function, state, times,
-                        rtol=self.rtol, atol=self.atol, method=method, options=options,
-                    )  # fmt: skip
-        except AssertionError as error:  # how torchdiffeq says that a step failed
-            raise SolveError(f"{self.method}: {error}") from error
-        result = tuple(values[-1] for values in path)
-        if wants_grad and not all(bool(values.isfinite().all()) for values in result):
-            raise SolveError(f"{self.method}: the state became non-finite")
-        return result
-
-
-def _equal_steps(steps: int) -> Callable[[object, object, Tensor], Tensor]:
-    # torchdiffeq's own step_size adds a tiny last step where 1 / steps is not exact.
-    return lambda function, state, times: torch.linspace(
-        times[0].item(), times[-1].item(), steps + 1, dtype=times.dtype, device=times.device
-    )
-
-
-def exact_divergence(velocity: Velocity, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return v = velocity(x) (..., D) and its divergence (...,), by D forward tangents.
-
-    Each vector of x must depend on itself alone, as the points of a cloud do given its code.
+    Any module is a field; one that has these methods is several times faster to train by
+    likelihood than by general forward differentiation.
     """
-    basis = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+
+    def project(self, context: Tensor | None) -> tuple[Tensor, ...]:
+        """Return all that depends on the context, but neither on t nor on x."""
+        ...
+
+    def direct_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that `push` uses beside the projection."""
+        ...
+
+    def push(
+        self, t: Tensor, x: Tensor, directions: Tensor | None, projection: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return v (..., D) at x (..., D), and its derivative along directions.
+
+        Directions (K, ..., D), and the derivatives, have one axis more than x, in front; its other
+        axes may be 1 where directions are shared.
+        """
+        ...
+
+
+def with_divergence(
+    velocity: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return v = velocity(x) (..., D) and sum_k d_k' (dv/dx) d_k (...,) over directions d.
+
+    The directions (K, ..., D) decide what the sum is: the exact divergence if they are the D unit
+    vectors, and an unbiased estimate of it if they are one random probe of zero mean and unit
+    covariance (Grathwohl et al. 2019, eq. 7). Each vector of x must depend on itself alone, as the
+    points of a cloud do given its code. A forward tangent costs less than a second backward.
+    """
 
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        v, dv = _tangent(velocity, x, direction.expand_as(x))
-        return v, (dv * direction).sum(-1)
+        v, dv = torch.func.jvp(velocity, (x,), (direction.expand_as(x),))  # type: ignore[misc]
+        return v, dv
 
-    v, diagonal = torch.func.vmap(along)(basis)  # (D, ..., D), (D, ...)
-    return v[0], diagonal.sum(0)
-
-
-def hutchinson_divergence(velocity: Velocity, x: Tensor, probe: Tensor) -> tuple[Tensor, Tensor]:
-    """Return v = velocity(x) and the estimate e' (dv/dx) e (...,) of its divergence.
-
-    Source: Grathwohl et al. 2019, eq. 7. The estimate is unbiased for a probe e (of the shape
-    of x) of zero mean and unit covariance; a forward tangent costs less than a second backward.
-    """
-    v, dv = _tangent(velocity, x, probe)
-    return v, (dv * probe).sum(-1)
-
-
-def _tangent(velocity: Velocity, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    v, dv = torch.func.jvp(velocity, (x,), (direction,))  # type: ignore[misc]
-    return v, dv
+    if len(directions) == 1:
+        v, dv = along(directions[0])
+        return v, (dv * directions[0]).sum(-1)
+    v, dv = torch.func.vmap(along)(directions)
+    return v[0], (dv * directions).sum((0, -1))
 
 
 class CNF(Transform):
@@ -187,47 +98,70 @@ class CNF(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Carry data (t = 1) to noise (t = 0), with log|det dz/dx|."""
-        return self._with_ladj(x, context, start=1.0, end=0.0)
+        return self._with_ladj(x, context, (1.0, 0.0))
 
     def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Carry noise (t = 0) to data (t = 1), with log|det dx/dz|."""
-        return self._with_ladj(z, context, start=0.0, end=1.0)
+        return self._with_ladj(z, context, (0.0, 1.0))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Carry noise (t = 0) to data (t = 1)."""
-
-        def derivative(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return (self._velocity(t, state[0], context),)
-
-        (x,) = self.sampler.solve(derivative, (z,), 0.0, 1.0, self._dependencies(context))
+        derivative, parameters = self._derivative(z.device.type, context, None)
+        (x,) = self.sampler.solve(derivative, (z,), (0.0, 1.0), parameters)
         return x
 
     def _with_ladj(
-        self, x: Tensor, context: Tensor | None, *, start: float, end: float
+        self, x: Tensor, context: Tensor | None, span: tuple[float, float]
     ) -> tuple[Tensor, Tensor]:
-        exact = self.divergence == "exact" or not self.training
-        # One probe for a whole solve and its backward solve: the integrand must be a function.
-        probe = None if exact else torch.randn_like(x)
-
-        def derivative(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            def velocity(y: Tensor) -> Tensor:
-                return self._velocity(t, y, context)
-
-            if probe is None:
-                return exact_divergence(velocity, state[0])
-            return hutchinson_divergence(velocity, state[0], probe)
-
+        derivative, parameters = self._derivative(x.device.type, context, self._directions(x))
         state = (x, x.new_zeros(x.shape[:-1]))
-        y, ladj = self.solver.solve(derivative, state, start, end, self._dependencies(context))
+        y, ladj = self.solver.solve(derivative, state, span, parameters)
         return y, ladj
 
-    def _velocity(self, t: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
-        self.evaluations += 1
-        return self.field(t, x, context)
+    def _directions(self, x: Tensor) -> Tensor:
+        """Return what the divergence is taken along: all unit vectors, or one random probe.
 
-    def _dependencies(self, context: Tensor | None) -> tuple[Tensor, ...]:
-        parameters = tuple(self.field.parameters())
-        return parameters if context is None else (*parameters, context)
+        One probe for a whole solve and its backward solve: the integrand must be a function.
+        """
+        if self.training and self.divergence == "hutchinson":
+            return torch.randn_like(x).unsqueeze(0)
+        dim = x.shape[-1]
+        basis = torch.eye(dim, dtype=x.dtype, device=x.device)
+        return basis.view(dim, *[1] * (x.ndim - 1), dim)
+
+    def _derivative(
+        self, device: str, context: Tensor | None, directions: Tensor | None
+    ) -> tuple[Derivative, tuple[Tensor, ...]]:
+        """Return what a solver integrates, and the tensors that its gradients go to."""
+        field = self.field
+        if isinstance(field, TangentField):
+            with torch.autocast(device, enabled=False):  # as in the solve
+                projection = field.project(context)
+
+            def evaluate(
+                t: Tensor, x: Tensor, along: Tensor | None
+            ) -> tuple[Tensor, Tensor | None]:
+                v, dv = field.push(t, x, along, projection)
+                return v, None if along is None or dv is None else (dv * along).sum((0, -1))
+
+            parameters = (*field.direct_parameters(), *projection)
+        else:
+
+            def evaluate(
+                t: Tensor, x: Tensor, along: Tensor | None
+            ) -> tuple[Tensor, Tensor | None]:
+                if along is None:
+                    return field(t, x, context), None
+                return with_divergence(lambda y: field(t, y, context), x, along)
+
+            given = () if context is None else (context,)
+            parameters = (*field.parameters(), *given)
+
+        def derivative(t: Tensor, x: Tensor, rate: bool) -> tuple[Tensor, Tensor | None]:
+            self.evaluations += 1
+            return evaluate(t, x, directions if rate else None)
+
+        return derivative, parameters
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Protocol, runtime_checkable
 from torch import Generator, Tensor, nn
 
 from pointgen.batch import Batch
-from pointgen.flows.continuous import CNF, Solver
+from pointgen.flows.continuous import CNF
+from pointgen.flows.solver import Solver
 
 __all__ = ["Autoencoder", "Loss", "PointCloudModel"]
 

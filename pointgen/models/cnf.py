@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from pointgen.flows.affine import MovingBatchNorm
 from pointgen.flows.base import Transform
-from pointgen.flows.continuous import CNF, Divergence, Solver
+from pointgen.flows.continuous import CNF, Divergence
+from pointgen.flows.solver import Solver
 from pointgen.networks import ConcatSquashConfig, FieldConfig
 
 __all__ = ["CnfConfig"]

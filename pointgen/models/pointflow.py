@@ -23,8 +23,9 @@ from torch import Generator, Tensor
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow, StandardNormal, Transform
-from pointgen.flows.continuous import SolveError, Solver, sampling_with
+from pointgen.flows.continuous import sampling_with
 from pointgen.flows.matching import matching_loss
+from pointgen.flows.solver import SolveError, Solver
 from pointgen.geometry.pairing import pair_kd
 from pointgen.models.base import Loss, PointCloudModel
 from pointgen.models.cnf import CnfConfig

@@ -6,8 +6,9 @@ from torch import nn
 
 from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow, StandardNormal
-from pointgen.flows.continuous import CNF, Solver
+from pointgen.flows.continuous import CNF
 from pointgen.flows.matching import around_cnf, matching_loss, stratified_times
+from pointgen.flows.solver import Solver
 from pointgen.networks import ResidualConfig
 
 SOLVER = Solver(method="heun", steps=20)

@@ -6,7 +6,8 @@ from torch import nn
 
 from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow, StandardNormal
-from pointgen.flows.continuous import CNF, Solver
+from pointgen.flows.continuous import CNF
+from pointgen.flows.solver import Solver
 from pointgen.networks import ConcatSquashConfig, ResidualConfig
 
 DIM, CONTEXT = 2, 4

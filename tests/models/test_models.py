@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pointgen.batch import Batch
-from pointgen.flows.continuous import Solver
+from pointgen.flows.solver import Solver
 from pointgen.models import Autoencoder, PointFlowConfig
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.pointflow import NoPrior

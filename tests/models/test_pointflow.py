@@ -7,7 +7,8 @@ from scipy.integrate import solve_ivp
 from torch import nn
 
 from pointgen.batch import Batch
-from pointgen.flows.continuous import CNF, Solver
+from pointgen.flows.continuous import CNF
+from pointgen.flows.solver import Solver
 from pointgen.models import PointFlowConfig
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.pointflow import NoPrior, gaussian_entropy

@@ -46,14 +46,18 @@ def test_concatsquash_is_the_formula_of_the_paper():
     x, c = torch.randn(5, 3), torch.randn(5, 6)
     gate = torch.sigmoid(c @ layer.gate.weight.T + layer.gate.bias)
     expected = (x @ layer.linear.weight.T + layer.linear.bias) * gate + c @ layer.shift.weight.T
-    torch.testing.assert_close(layer(x, c), expected)
+    condition = torch.cat([weight @ c[0] + bias for weight, bias in layer.conditions()])
+    found, _ = layer(x[:1], None, condition, None)
+    torch.testing.assert_close(found, expected[:1])
 
 
 def test_time_and_length_are_those_of_the_paper():
     """v(t, x) = -T f(T (1 - t), x): the paper's field at the paper's time, turned round."""
     field = ConcatSquashConfig(dims=(), end_time=0.5).build(3, 0)  # f is one gated layer
     x, t = torch.randn(4, 3), torch.tensor(0.2)
-    f = field.layers[0](x, torch.full((1, 1), 0.5 * 0.8))
+    layer = field.layers[0]
+    gate = torch.sigmoid(0.5 * 0.8 * layer.gate.weight[:, 0] + layer.gate.bias)
+    f = layer.linear(x) * gate + 0.5 * 0.8 * layer.shift.weight[:, 0]
     torch.testing.assert_close(field(t, x, None), -0.5 * f)
 
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from pointgen.files import FileError
-from pointgen.flows.continuous import SolveError
+from pointgen.flows.solver import SolveError
 from pointgen.models import Loss
 from pointgen.training import TrainingError
 from pointgen.training.progress import Silent
 from pointgen.training.state import read_state, write_state
+from pointgen.training.stop import stoppable
 
 
 class Notes(Silent):
@@ -81,6 +82,17 @@ def test_second_interrupt_is_immediate(toy, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         toy.run(tmp_path, reporter=Impatient())
     assert toy.run(tmp_path).finished
+
+
+def test_signal_that_a_launcher_passes_on_is_the_same_request(monkeypatch):
+    monkeypatch.setattr("pointgen.training.stop.several", lambda: True)
+    with stoppable() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.requested
+        monkeypatch.setattr("pointgen.training.stop.ECHO", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
 
 
 def test_finished_run_says_so(toy, whole):
