@@ -7,17 +7,21 @@ from typing import Annotated
 
 import typer
 
+from pointgen.cli.check import check
 from pointgen.cli.console import progress, say
 from pointgen.cli.options import Force, Seed
+from pointgen.cli.pack import pack
 
 __all__ = ["data_app"]
 
 data_app = typer.Typer()
+data_app.command()(check)
+data_app.command()(pack)
 
 
 @data_app.callback()
 def _data() -> None:
-    """Make data sets."""
+    """Make and examine data sets."""
 
 
 @data_app.command()

@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from pointgen.datasets.base import CloudDataset, Normalize, Source, Standardization
+from pointgen.datasets.detect import detect, splits_of
+from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig, make_shape, write_procedural
@@ -13,6 +15,7 @@ from pointgen.datasets.settings import Progress, Split
 __all__ = [
     "CloudDataset",
     "DataConfig",
+    "Hdf5Config",
     "MeshesConfig",
     "Normalize",
     "Pc15kConfig",
@@ -21,8 +24,12 @@ __all__ = [
     "Source",
     "Split",
     "Standardization",
+    "detect",
     "make_shape",
+    "splits_of",
     "write_procedural",
 ]
 
-DataConfig = Annotated[ProceduralConfig | MeshesConfig | Pc15kConfig, Field(discriminator="kind")]
+DataConfig = Annotated[
+    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config, Field(discriminator="kind")
+]

@@ -38,7 +38,10 @@ class Source(Protocol):
         ...
 
     def pools(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return two independent draws of one surface, (P, 3) and (Q, 3) float32, finite."""
+        """Return two independent draws of one surface, (P, 3) and (Q, 3) float32, finite.
+
+        Where there are too few points for that, both are the same draw.
+        """
         ...
 
 
@@ -106,13 +109,18 @@ class CloudDataset(Dataset[Item]):
         return (self[index] for index in range(len(self)))
 
     def draw(self, index: int, rng: np.random.Generator) -> Item:
-        """Return two random subsets of a shape's first pool that share no point.
+        """Return two random subsets of a shape's first pool.
 
-        The second pool is for evaluation. The same rng state gives the same item.
+        They share no point where the pool has 2 * num_points, and else are independent of each
+        other. The second pool is for evaluation. The same rng state gives the same item.
         """
         first, _ = self._pools(index)
-        chosen = first[rng.choice(len(first), 2 * self._num_points, replace=False)]
-        return self._item(index, chosen[: self._num_points], chosen[self._num_points :])
+        count = self._num_points
+        if len(first) < 2 * count:
+            one, other = (rng.choice(len(first), count, replace=False) for _ in range(2))
+            return self._item(index, first[one], first[other])
+        chosen = first[rng.choice(len(first), 2 * count, replace=False)]
+        return self._item(index, chosen[:count], chosen[count:])
 
     def points(self, count: int | None = None) -> Tensor:
         """Return the fixed targets of all shapes, (S, num_points, 3): what metrics compare with.

@@ -62,16 +62,7 @@ class MeshesConfig(CloudConfig):
         Raises:
             ValueError: A folder is missing or empty, or a mesh cannot be used.
         """
-        if self.points_per_shape // 3 < self.num_points:
-            raise ValueError(
-                f"data.points_per_shape: expected at least {3 * self.num_points}, three times "
-                f"num_points, got {self.points_per_shape}"
-            )
-        root = existing_folder(self.root, f"meshes ({', '.join(MESH_SUFFIXES)})")
-        division = Division(self.splits, self.seed, self.val_split)
-        files, categories = find_meshes(root, split, self.categories, division)
-        folder = cache_folder(self.cache)
-        jobs = [self._job(folder, file) for file in files]
+        files, jobs, categories = self.jobs(split)
         stop = self.on_error == "raise"
         problems = sample_meshes(jobs, stop_at_problem=stop, progress=progress)
         sampled = [
@@ -81,6 +72,23 @@ class MeshesConfig(CloudConfig):
         # where sampling stopped at a problem there are fewer problems than files
         good = usable(sampled[: len(problems)], problems, self.on_error)
         return ArraySource(good, categories)
+
+    def jobs(self, split: Split) -> tuple[list[ShapeFile], list[Job], tuple[str, ...]]:
+        """Find the meshes of a split: each with how it is sampled, and the categories' names.
+
+        Raises:
+            ValueError: A folder is missing or empty.
+        """
+        if self.points_per_shape // 3 < self.num_points:
+            raise ValueError(
+                f"data.points_per_shape: expected at least {3 * self.num_points}, three times "
+                f"num_points, got {self.points_per_shape}"
+            )
+        root = existing_folder(self.root, f"meshes ({', '.join(MESH_SUFFIXES)})")
+        division = Division(self.splits, self.seed, self.val_split)
+        files, categories = find_meshes(root, split, self.categories, division)
+        folder = cache_folder(self.cache)
+        return files, [self._job(folder, file) for file in files], categories
 
     def _job(self, folder: Path, file: ShapeFile) -> Job:
         count, seed = self.points_per_shape, self.seed

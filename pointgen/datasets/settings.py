@@ -11,9 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pointgen.datasets.base import CloudDataset, Normalize, Source
 
-__all__ = ["Categories", "CloudConfig", "Folder", "Progress", "Split"]
+__all__ = ["SPLITS", "Categories", "CloudConfig", "Folder", "Progress", "Split"]
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, Split, Split] = ("train", "val", "test")
 Progress = Callable[[int, int], None]  # called with (done, total)
 
 

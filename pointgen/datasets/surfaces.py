@@ -16,7 +16,7 @@ from pointgen.datasets.settings import Progress
 from pointgen.files import FileError, atomic, read_mesh
 from pointgen.geometry.sampling import sample_surface
 
-__all__ = ["Job", "cache_folder", "cached_points", "sample_meshes"]
+__all__ = ["Draw", "Job", "cache_folder", "cached_points", "draw", "generator", "sample_meshes"]
 
 FEW = 16  # so few meshes are sampled before a second process has started
 MOST_PROCESSES = 8  # more only wait for the disk
@@ -39,6 +39,21 @@ class Job:
     count: int
     seed: int
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Points of a surface, and the surface.
+
+    Attributes:
+        points: (count, 3) float32, data units.
+        vertices: (V, 3), data units.
+        faces: (F, 3) int, indices of vertices.
+    """
+
+    points: np.ndarray
+    vertices: np.ndarray
+    faces: np.ndarray
 
 
 def cache_folder(cache: Path | None) -> Path:
@@ -103,18 +118,33 @@ def sample_mesh(job: Job) -> str | None:
     """Sample one mesh into its file; say what is wrong with it, or None."""
     if _is_done(job):
         return None
-    rng = np.random.default_rng([job.seed, crc32(job.name.encode())])
     try:
-        mesh = read_mesh(job.mesh)
-        vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-        with np.errstate(over="ignore"):
-            points = sample_surface(vertices, faces, job.count, rng)
-    except FileError as error:
+        points = draw(job).points
+    except ValueError as error:
         return str(error)
-    except ValueError as error:  # of the sampling, which does not know the file
-        return f"{job.mesh}: {error}"
-    if not np.isfinite(points).all():
-        return f"{job.mesh}: expected coordinates within float32, got larger ones"
     with atomic(job.points) as temporary, temporary.open("wb") as file:
         np.save(file, points, allow_pickle=False)
     return None
+
+
+def draw(job: Job) -> Draw:
+    """Read a mesh and draw its points; its cache file is not looked at.
+
+    Raises:
+        ValueError: The mesh cannot be used; the message begins with its path.
+    """
+    mesh = read_mesh(job.mesh)
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    try:
+        with np.errstate(over="ignore"):
+            points = sample_surface(vertices, faces, job.count, generator(job))
+    except ValueError as error:  # which does not know the file
+        raise FileError(job.mesh, str(error)) from error
+    if not np.isfinite(points).all():
+        raise FileError(job.mesh, "expected coordinates within float32, got larger ones")
+    return Draw(points, vertices, faces)
+
+
+def generator(job: Job) -> np.random.Generator:
+    """Return the source of randomness that a mesh is sampled with."""
+    return np.random.default_rng([job.seed, crc32(job.name.encode())])

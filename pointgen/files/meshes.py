@@ -151,7 +151,7 @@ def _off_counts(path: Path) -> tuple[int, int, int]:
     """Return the announced vertices and faces (first line with two numbers), and words after it."""
     lines = iter(path.read_text(encoding="latin-1").splitlines())
     for line in lines:
-        words = line.split("#")[0].upper().removeprefix("C").removeprefix("OFF").split()
+        words = line.split("#")[0].strip().upper().removeprefix("C").removeprefix("OFF").split()
         if len(words) > 1:
             left = sum(len(line.split("#")[0].split()) for line in lines)
             return int(words[0]), int(words[1]), left
