@@ -10,6 +10,7 @@ FLOORS = {
     "batch": 0,
     "geometry": 0,
     "files": 0,
+    "processes": 0,
     "flows": 1,
     "networks": 1,
     "datasets": 1,
@@ -17,6 +18,7 @@ FLOORS = {
     "view": 1,
     "models": 2,
     "config": 3,
+    "interop": 3,
     "training": 4,
     "cli": 5,
 }

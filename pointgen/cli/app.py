@@ -14,8 +14,10 @@ import typer
 from pointgen.cli.data import data_app
 from pointgen.cli.demo import demo
 from pointgen.cli.evaluate import evaluate
+from pointgen.cli.exchange import export_app, import_app
 from pointgen.cli.generate import generate, interpolate, reconstruct
 from pointgen.cli.info import info
+from pointgen.cli.together import leave, plain, speaks, stands_by
 from pointgen.cli.train import train
 from pointgen.cli.view import view
 
@@ -30,6 +32,8 @@ app = typer.Typer(
 for verb in (demo, train, generate, reconstruct, interpolate, evaluate, view, info):
     app.command()(verb)
 app.add_typer(data_app, name="data")
+app.add_typer(import_app, name="import")
+app.add_typer(export_app, name="export")
 
 
 @app.callback(invoke_without_command=True)
@@ -50,6 +54,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # allowed anywhere, also behind the verb
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if stands_by(arguments):
+        return
     warnings.showwarning = _show_warning
     try:
         status = app(arguments or ["--help"], standalone_mode=False)
@@ -69,8 +75,9 @@ def main() -> None:
 def _fail(message: str, status: int, debug: bool) -> None:
     if debug:
         raise
-    typer.echo("error: " + " ".join(message.split()), err=True)
-    sys.exit(status)
+    if speaks():
+        typer.echo("error: " + " ".join(plain(message).split()), err=True)
+    leave(status)
 
 
 def _show_warning(
