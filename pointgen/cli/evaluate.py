@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pointgen.cli.console import check_free, print_json, progress, write_json
+from pointgen.cli.console import check_free, print_json, write_json
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
 from pointgen.cli.options import Device, Force, Json, OptionalPoints, Seed, Weights
 from pointgen.cli.sampling import sample
+from pointgen.cli.together import bar, node_first, together
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pointgen.metrics.sheet import Sheet
+    from pointgen.processes import Share
 
 __all__ = ["evaluate"]
 
@@ -50,19 +52,24 @@ def evaluate(
     """Score clouds against real ones: MMD, COV and 1-NNA by Chamfer distance."""
     from pointgen.metrics.sheet import evaluate as score
 
-    on = torch_device(device)
-    check_free(out, force=force)
-    given = None if is_run(samples) else _clouds(samples, None, seed)  # quick to fail, so first
-    real, beside = _reference(reference, oracle, split, points, seed)
-    made = _generated(samples, real, seed, weights, on) if given is None else given
-    with progress("scoring") as advance:
-        sheet = score(
-            made.to(on),
-            real.to(on),
-            oracle=None if beside is None else beside.to(on),
-            seed=seed,
-            progress=advance,
-        )
+    with together() as share:
+        on = torch_device(device)
+        if share.main:
+            check_free(out, force=force)
+        given = None if is_run(samples) else _clouds(samples, None, seed)  # quick to fail, so first
+        real, beside = node_first(lambda: _reference(reference, oracle, split, points, seed), share)
+        made = _generated(samples, real, seed, weights, on, share) if given is None else given
+        with bar("scoring", share) as advance:
+            sheet = score(
+                made.to(on),
+                real.to(on),
+                oracle=None if beside is None else beside.to(on),
+                seed=seed,
+                progress=advance,
+                share=share,
+            )
+    if not share.main:
+        return
     result = _described(sheet, samples, reference, split)
     if out is not None:
         write_json(out, result)
@@ -91,13 +98,18 @@ def _reference(
 
 
 def _generated(
-    samples: Path, real: Tensor, seed: int, weights: Literal["model", "best"], device: str
+    samples: Path,
+    real: Tensor,
+    seed: int,
+    weights: Literal["model", "best"],
+    device: str,
+    share: Share,
 ) -> Tensor:
     from pointgen.training.checkpoint import load
 
     model = load(samples, device=device, weights=weights)
-    with progress("generating") as advance:
-        return sample(model, len(real), real.shape[1], seed=seed, advance=advance)
+    with bar("generating", share) as advance:
+        return sample(model, len(real), real.shape[1], seed=seed, share=share, advance=advance)
 
 
 def _clouds(path: Path, points: int | None, seed: int) -> Tensor:

@@ -24,6 +24,7 @@ from pointgen.cli.options import (
     Weights,
 )
 from pointgen.cli.sampling import sample, solved, solver_with
+from pointgen.cli.together import bar, together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,23 +55,30 @@ def generate(
     json: Json = False,
 ) -> None:
     """Generate new clouds."""
+    import torch
+
     from pointgen.files import check_target
     from pointgen.training.checkpoint import load
 
-    check_target(out, force=force)
-    model = load(run, device=torch_device(device), weights=weights)
-    with progress("generating") as advance:
-        clouds = sample(
-            model,
-            count,
-            points,
-            seed=seed,
-            temperature=temperature,
-            solver=solver_with(steps),
-            advance=advance,
-        )
-    more = {"run": str(run), "seed": seed, "evaluations": model.evaluations}
-    _write(out, clouds, None, force=force, json=json, more=more)
+    with together() as share:
+        if share.main:
+            check_target(out, force=force)
+        model = load(run, device=torch_device(device), weights=weights)
+        with bar("generating", share) as advance:
+            clouds = sample(
+                model,
+                count,
+                points,
+                seed=seed,
+                temperature=temperature,
+                solver=solver_with(steps),
+                share=share,
+                advance=advance,
+            )
+        evaluations = int(share.sum(torch.tensor(model.evaluations)))
+    if share.main:
+        more = {"run": str(run), "seed": seed, "evaluations": evaluations}
+        _write(out, clouds, None, force=force, json=json, more=more)
 
 
 def reconstruct(

@@ -10,17 +10,18 @@ from pointgen.cli.console import say
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pointgen.flows.continuous import Solver
+    from pointgen.flows.solver import Solver
     from pointgen.models import PointCloudModel
+    from pointgen.processes import Share
 
 __all__ = ["sample", "solved", "solver_with"]
 
-CHUNK = 16  # clouds at a time, so that a bar can move
+CHUNK = 16  # clouds with noise of their own seed: what one process draws at a time
 
 
 def solver_with(steps: int | None) -> Solver | None:
     """Return a fixed-step solver, or None for the run's own."""
-    from pointgen.flows.continuous import Solver
+    from pointgen.flows.solver import Solver
 
     return None if steps is None else Solver(method="heun", steps=steps)
 
@@ -33,29 +34,41 @@ def sample(
     seed: int,
     temperature: float = 1.0,
     solver: Solver | None = None,
+    share: Share | None = None,
     advance: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw clouds (count, num_points, 3) on the CPU; failed ones are NaN.
 
     The noise comes from the CPU, so that a seed gives the same clouds on every device, up to
-    rounding.
+    rounding. Several processes draw a share each, and get all the clouds that one would draw.
     """
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
-    clouds: list[Tensor] = []
-    for start in range(0, count, CHUNK):
+    from pointgen.processes import ALONE
+
+    share = share or ALONE
+    clouds = torch.full((count, num_points, 3), torch.nan, dtype=torch.float32)
+    pieces = clouds.split(CHUNK)
+    for number in share.of(len(pieces)):
         drawn = model.sample(
-            min(CHUNK, count - start),
+            len(pieces[number]),
             num_points,
-            generator=generator,
+            generator=torch.Generator().manual_seed(_seed(seed, number)),
             temperature=temperature,
             solver=solver,
         )
-        clouds.append(drawn.float().cpu())
+        pieces[number].copy_(drawn)
         if advance is not None:
-            advance(start + len(drawn), count)
-    return torch.cat(clouds)
+            advance(min(count, (number + share.size) * CHUNK), count)
+    share.collect(pieces)
+    return clouds
+
+
+def _seed(seed: int, piece: int) -> int:
+    """Return the seed of a piece: that of the first one is the person's own."""
+    from pointgen.training.stream import Use, mix
+
+    return mix(seed, Use.SAMPLE, piece) if piece else seed
 
 
 def solved(clouds: Sequence[Tensor] | Tensor) -> list[int]:

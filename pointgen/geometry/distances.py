@@ -74,6 +74,7 @@ def pairwise_chamfer(
     a: Tensor,
     b: Tensor,
     *,
+    rows: range | None = None,
     progress: Callable[[int], None] | None = None,
     memory: int = MEMORY,
 ) -> Tensor:
@@ -85,6 +86,8 @@ def pairwise_chamfer(
     Args:
         a: (S, N, 3), data units.
         b: (R, M, 3), data units.
+        rows: Compute only these rows of the table, and their mirror images if `b` is `a`; the rest
+            is zero, so that tables of different rows add up to the whole one. None: all rows.
         progress: Called with the number of pairs (of S x R) done since the last call.
         memory: How many bytes the distances under work may take; one point of a cloud is taken
             against one cloud at the least.
@@ -97,13 +100,15 @@ def pairwise_chamfer(
     """
     _check("a", a)
     _check("b", b)
-    rows, columns = _coordinates(a, b)
-    table = a.new_zeros(len(a), len(b), dtype=rows.dtype)
-    step = _clouds_at_once(rows, columns, memory)
-    for i in range(len(a)):
+    firsts, seconds = _coordinates(a, b)
+    table = a.new_zeros(len(a), len(b), dtype=firsts.dtype)
+    step = _clouds_at_once(firsts, seconds, memory)
+    for i in range(len(a)) if rows is None else rows:
         first = i + 1 if a is b else 0
         for j in range(first, len(b), step):
-            table[i, j : j + step] = _chamfer(rows[:, i : i + 1], columns[:, j : j + step], memory)
+            table[i, j : j + step] = _chamfer(
+                firsts[:, i : i + 1], seconds[:, j : j + step], memory
+            )
         if a is b:
             table[first:, i] = table[i, first:]
         if progress is not None:

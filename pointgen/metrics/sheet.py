@@ -16,15 +16,22 @@ from pointgen.metrics.scores import (
     minimum_matching_distance,
     nearest_neighbour_accuracy,
 )
+from pointgen.processes import ALONE, Share
 
 __all__ = ["DEFINITIONS", "DISTANCES", "Sheet", "evaluate"]
 
 
 class Distance(Protocol):
-    """Distances (S, R) between clouds (S, N, 3) and (R, N, 3); reports the pairs it has done."""
+    """Distances (S, R) between clouds (S, N, 3) and (R, N, 3); see `pairwise_chamfer`."""
 
     def __call__(
-        self, a: Tensor, b: Tensor, /, *, progress: Callable[[int], None] | None = None
+        self,
+        a: Tensor,
+        b: Tensor,
+        /,
+        *,
+        rows: range | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Tensor: ...
 
 
@@ -133,6 +140,7 @@ def evaluate(
     oracle: Tensor | np.ndarray | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    share: Share = ALONE,
 ) -> Sheet:
     """Score generated clouds against real ones by MMD, COV and 1-NNA.
 
@@ -147,6 +155,8 @@ def evaluate(
         oracle: (T, K, 3), further real clouds, scored as if they were samples, for comparison.
         seed: Seed of the thinning.
         progress: Called with the pairs of clouds done so far and in all.
+        share: This process's share of the work, if several call this alike on the same clouds;
+            every one of them gets the whole sheet, the same as one process alone would.
 
     Raises:
         ValueError: A set is empty or of the wrong shape, real clouds have values that are not
@@ -162,7 +172,7 @@ def evaluate(
     count = min(points.values())
     generator = torch.Generator().manual_seed(seed)
     sets = {name: _thin(clouds, count, generator) for name, clouds in sets.items()}
-    scores = _score_all(sets, progress)
+    scores = _score_all(sets, progress, share)
     return Sheet(
         scores=scores["samples"],
         oracle=scores.get("oracle"),
@@ -175,7 +185,7 @@ def evaluate(
 
 
 def _score_all(
-    sets: dict[str, Tensor], progress: Callable[[int, int], None] | None
+    sets: dict[str, Tensor], progress: Callable[[int, int], None] | None, share: Share
 ) -> dict[str, dict[str, float]]:
     """Return the scores of every set but the reference, by every distance."""
     reference = sets["reference"]
@@ -185,16 +195,19 @@ def _score_all(
 
     def advance(pairs: int) -> None:
         nonlocal done
-        done += pairs
+        done = min(total, done + pairs * share.size)  # the others do as much, more or less
         if progress is not None:
             progress(done, total)
 
+    def table(distance: Distance, a: Tensor, b: Tensor) -> Tensor:
+        return share.sum(distance(a, b, rows=share.of(len(a)), progress=advance))
+
     scores: dict[str, dict[str, float]] = {name: {} for name in rivals}
     for key, distance in DISTANCES.items():
-        rr = distance(reference, reference, progress=advance)
+        rr = table(distance, reference, reference)
         for name, clouds in rivals.items():
-            sr = distance(clouds, reference, progress=advance)
-            ss = distance(clouds, clouds, progress=advance)
+            sr = table(distance, clouds, reference)
+            ss = table(distance, clouds, clouds)
             scores[name][f"MMD-{key}"] = minimum_matching_distance(sr)
             scores[name][f"COV-{key}"] = coverage(sr)
             scores[name][f"1-NNA-{key}"] = nearest_neighbour_accuracy(ss, sr, rr)

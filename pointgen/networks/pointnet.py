@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
 
+from pointgen.networks.batchnorm import BatchNorm
+
 __all__ = ["PointNet", "PointNetConfig"]
 
 
@@ -52,5 +54,5 @@ class PointNet(nn.Module):
 def _dense(dims: tuple[int, ...], *, last_is_linear: bool = False) -> nn.Sequential:
     layers: list[nn.Module] = []
     for wide, out in pairwise(dims):
-        layers += [nn.Linear(wide, out), nn.BatchNorm1d(out), nn.ReLU()]
+        layers += [nn.Linear(wide, out), BatchNorm(out), nn.ReLU()]
     return nn.Sequential(*(layers[:-1] if last_is_linear else layers))

@@ -9,16 +9,20 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
 from torch import Generator
 
 from pointgen.batch import Item, collate
 from pointgen.config import TrainConfig
-from pointgen.flows.continuous import SolveError
+from pointgen.flows.solver import SolveError
 from pointgen.models import PointCloudModel
+from pointgen.processes import Share
 from pointgen.training.stream import Use, mix
 
 __all__ = ["Fixed", "preview", "validate"]
+
+
+# Shapes at a time: it decides which noise a shape meets, so it does not depend on the processes.
+JUDGED_AT_ONCE = 16
 
 
 class Fixed(Protocol):
@@ -34,20 +38,18 @@ class Fixed(Protocol):
 def validate(
     model: PointCloudModel, dataset: Fixed, config: TrainConfig, accelerator: Accelerator
 ) -> float:
-    """Return the mean loss over a data set, with the same noise each time.
+    """Return the mean loss over a data set, with the same noise each time, in every process.
 
-    The processes take turns at batches, with the buffers (statistics of batch norms) of the first
-    process, which are those that are saved. A batch that cannot be solved makes the result NaN.
+    The processes take turns at batches; their number does not change the result but by rounding.
+    A batch that cannot be solved makes the result NaN.
     """
-    device, turns = accelerator.device, accelerator.num_processes
-    batch_size = config.batch_size // turns
+    device = accelerator.device
+    batch_size = min(config.batch_size, JUDGED_AT_ONCE)
+    share = Share(accelerator.process_index, accelerator.num_processes)
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss x shapes, shapes
-    for buffer in model.buffers():
-        broadcast(buffer)  # in place
     with _looking_at(model):
-        for number, start in enumerate(range(0, len(dataset), batch_size)):
-            if number % turns != accelerator.process_index:
-                continue
+        for number in share.of(-(-len(dataset) // batch_size)):
+            start = number * batch_size
             torch.manual_seed(mix(config.seed, Use.VALIDATION, number))
             stop = min(start + batch_size, len(dataset))
             batch = collate([dataset[index] for index in range(start, stop)]).to(device)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from torch.optim import Adam, AdamW, Optimizer
 
 from pointgen.config import TrainConfig
 from pointgen.files import FileError
-from pointgen.flows.continuous import SolveError
+from pointgen.flows.solver import SolveError
 from pointgen.models import PointCloudModel
+from pointgen.processes import Poll
 from pointgen.training.checkpoint import RunError, save_weights
 from pointgen.training.ema import Average
 from pointgen.training.log import Clock, Log, Meter, TrainingError
@@ -24,7 +26,7 @@ from pointgen.training.look import Fixed, preview, validate
 from pointgen.training.progress import Reporter
 from pointgen.training.schedule import learning_rate
 from pointgen.training.state import Facts, has_state, pack, read_state, unpack, write_state
-from pointgen.training.stop import Stop, stoppable
+from pointgen.training.stop import stoppable
 from pointgen.training.stream import Drawable, Draws, Shares, Use, batches, mark, mix
 
 __all__ = ["Result", "fit"]
@@ -97,7 +99,7 @@ def fit(
         return every > 0 and (done % every == 0 or done == total)
 
     with ExitStack() as at_end:
-        stop = at_end.enter_context(stoppable())
+        stop, poll = at_end.enter_context(stoppable()), at_end.enter_context(Poll())
         log = at_end.enter_context(closing(Log(out, first))) if main else None
         reporter.begin(first, total)
 
@@ -126,8 +128,7 @@ def fit(
 
             validating = due(config.validate_every)
             logging, previewing = due(config.log_every) or validating, due(config.preview_every)
-            # Signals may reach only some of several processes: these agree when they log.
-            stopping = stop.requested if processes == 1 else logging and _any(accelerator, stop)
+            stopping = poll.any(stop.requested)  # a signal may reach only some of the processes
             saving = due(config.save_every) or done == total or stopping
             if not (logging or previewing or saving):
                 continue
@@ -145,7 +146,7 @@ def fit(
                 if logging:
                     row: dict[str, float | None] = {"step": done}
                     row |= {"epoch": done * config.batch_size / len(shapes), **means}
-                    row |= {"lr": lr, **times, "validation": validation}
+                    row |= {"lr": lr, **_of_all(accelerator, times), "validation": validation}
                     meter.reset()
                     reporter.metrics(done, row)
                     if log:
@@ -188,7 +189,9 @@ def _restore(
     accelerator: Accelerator,
     reporter: Reporter,
 ) -> Facts:
-    found = read_state(out / "state", reporter.say)
+    """Continue where the state in `out` left off, which only the main process has to see."""
+    found = read_state(out / "state", reporter.say) if accelerator.is_main_process else None
+    (found,) = broadcast_object_list([found])
     if found is None:
         return Facts()
     tensors, facts = found
@@ -211,6 +214,7 @@ def _scaler(accelerator: Accelerator) -> dict[str, float]:
     return {} if accelerator.scaler is None else accelerator.scaler.state_dict()
 
 
-def _any(accelerator: Accelerator, stop: Stop) -> bool:
-    """Whether some process was asked to stop; all must call this."""
-    return bool(accelerator.gather(torch.tensor([stop.requested], device=accelerator.device)).any())
+def _of_all(accelerator: Accelerator, times: dict[str, float]) -> dict[str, float]:
+    """Return a lap's times with the wait of the process that waits most: the others wait for it."""
+    waits = torch.tensor([times["wait"]], dtype=torch.float64, device=accelerator.device)
+    return {**times, "wait": accelerator.gather(waits).max().item()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -12,9 +13,15 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import (
+    DistributedType,
+    GradientAccumulationPlugin,
+    InitProcessGroupKwargs,
+)
 
 from pointgen.config import Experiment, TrainConfig
+from pointgen.datasets import CloudDataset
+from pointgen.processes import node_by_node
 from pointgen.training.checkpoint import load_weights
 from pointgen.training.folder import check_folder, claimed
 from pointgen.training.loop import Result, fit
@@ -23,9 +30,15 @@ from pointgen.training.stream import Use, mix, share_size
 
 __all__ = ["accelerator_for", "train"]
 
-# The other processes wait while the main one samples the meshes of a large data set, which takes
-# longer than the 10 minutes that NCCL waits by default. Crashed ones are ended by the launcher.
-WAIT = timedelta(hours=24)
+# How long the others wait while one process samples the meshes of a large data set.
+DATA_WAIT = timedelta(hours=24)
+# How long they wait for each other otherwise, as when the main one saves or draws. Longer than the
+# 10 minutes of NCCL, which a slow disk may take; a launcher ends them sooner when one has crashed.
+WAIT = timedelta(hours=1)
+# One process a GPU, each with the whole model: what else accelerate can do would need other states.
+DATA_PARALLEL = frozenset(
+    {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
+)
 
 
 def train(
@@ -47,7 +60,8 @@ def train(
         resume: continue the run in `out`, bit for bit, where its last state left off; where
             there is none yet, begin.
         init: run or file of weights to start from, of the same architecture; not with `resume`.
-        device: where to train; several processes are started by `accelerate launch`.
+        device: where to train. Several processes are started by `accelerate launch` or `torchrun`:
+            they share each batch, and only the main one reads and writes in `out`.
         reporter: told how it goes.
 
     Raises:
@@ -65,20 +79,25 @@ def train(
         main = accelerator.is_main_process
         reporter = (reporter if main else None) or Silent()
         try:
+            _say_other_precision(experiment.train, reporter)
             if main:  # once before the data, which may take long, and once when it is written to
                 check_folder(out, experiment, resume=resume)
             train_into = _prepared(experiment, accelerator, init, reporter)
             with claimed(out, experiment, resume=resume) if main else nullcontext():
-                return train_into(out)
+                result = train_into(out)
         finally:
             reporter.end()
+    # After an error the others are not there to end the group with.
+    atexit.register(_end_process_group)
+    return result
 
 
 def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
     """Return the engine for a device: `auto` (CUDA where there is some), `cpu` or `cuda`.
 
     Raises:
-        ValueError: The machine has no such device, or the device no such precision.
+        ValueError: The machine has no such device, the device no such precision, or accelerate is
+            told to split the model over processes.
     """
     cuda = torch.cuda.is_available()
     if device not in ("auto", "cpu", "cuda"):
@@ -95,10 +114,15 @@ def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         dynamo_backend="inductor" if config.compile else "no",
         cpu=on_cpu,
+        # Given, so that an environment for other programs does not scale the gradient.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],
     )
-    if accelerator.num_processes > 1:
-        atexit.register(_end_process_group)
+    if accelerator.distributed_type not in DATA_PARALLEL:
+        raise ValueError(
+            "accelerate: expected a whole model in every process (multi-GPU), got "
+            f"{accelerator.distributed_type.value}; run `accelerate config` again"
+        )
     return accelerator
 
 
@@ -109,6 +133,13 @@ def _end_process_group() -> None:
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def _say_other_precision(config: TrainConfig, reporter: Reporter) -> None:
+    """Say that the run's config decides, where `accelerate launch` was told otherwise."""
+    told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if told not in ("no", config.precision):
+        reporter.say(f"train.precision is {config.precision}: --mixed_precision {told} is ignored")
 
 
 @contextmanager
@@ -130,10 +161,19 @@ def _prepared(
 ) -> Callable[[Path], Result]:
     """Return what trains into a folder, once data and weights are found good."""
     config = experiment.train
-    with accelerator.main_process_first():  # which may fill a cache for the others
-        build, prepare = experiment.data.build, reporter.prepare
-        shapes = build("train", progress=prepare)
-        held_out = build("val", progress=prepare) if config.validate_every else None
+
+    def build() -> tuple[CloudDataset, CloudDataset | None]:
+        train = experiment.data.build("train", progress=reporter.prepare)
+        if not config.validate_every:
+            return train, None
+        return train, experiment.data.build("val", progress=reporter.prepare)
+
+    shapes, held_out = node_by_node(
+        build,
+        rank=accelerator.process_index,
+        local_rank=accelerator.local_process_index,
+        patience=DATA_WAIT,
+    )
     torch.manual_seed(mix(config.seed, Use.WEIGHTS))
     model = experiment.model.build()
     units = shapes.standardization()

@@ -7,9 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from types import FrameType
 
+from pointgen.processes import several
+
 __all__ = ["Stop", "stoppable"]
+
+# A batch system may signal all processes, and launchers then pass it on to those they started.
+ECHO = 5.0  # seconds in which a second signal to one of several processes is the same request
 
 
 @dataclass
@@ -25,15 +31,17 @@ def stoppable() -> Iterator[Stop]:
 
     Outside the main thread Python cannot watch signals, and they keep their meaning.
     """
-    stop = Stop()
+    stop, first = Stop(), 0.0
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.requested:
+        nonlocal first
+        if not stop.requested:
+            stop.requested, first = True, monotonic()
+        elif not (several() and monotonic() - first < ECHO):
             raise KeyboardInterrupt
-        stop.requested = True
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -7,6 +7,10 @@ process its equal share of them. The noise of a step comes from the global rando
 anew by `mix(seed, Use.NOISE, step, process)` before the step. A training that continues at step s
 hence repeats exactly what it would have done uninterrupted, for any number of workers and without
 any saved random state.
+
+A loss without noise falls alike in any number of processes. With noise each number gives another,
+equally good draw of it: for the same one, models would have to cut their shares out of the noise of
+the whole batch, instead of simply drawing what they need.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ class Use(IntEnum):
     WEIGHTS = 3
     VALIDATION = 4
     PREVIEW = 5
+    SAMPLE = 6
 
 
 class Drawable(Protocol):
@@ -67,17 +72,14 @@ def share_size(batch_size: int, processes: int) -> int:
     """Return how many shapes of a step each process takes.
 
     Raises:
-        ValueError: It is not a whole number, or less than two.
+        ValueError: It is not a whole number, or the step has less than two.
     """
     if batch_size % processes:
         raise ValueError(
             f"train.batch_size: expected a multiple of the {processes} processes, got {batch_size}"
         )
-    if batch_size < 2 * processes:  # a single shape has no variance for a batch norm
-        raise ValueError(
-            "train.batch_size: expected at least 2 shapes a process, "
-            f"got {batch_size} for {processes} process{'es' if processes > 1 else ''}"
-        )
+    if batch_size < 2:  # a single shape has no variance for a batch norm
+        raise ValueError(f"train.batch_size: expected at least 2 shapes, got {batch_size}")
     return batch_size // processes
 
 

@@ -121,6 +121,17 @@ def test_progress_counts_every_pair_once():
         assert sum(done) == len(left) * len(right)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_tables_of_different_rows_add_up_to_the_whole(size):
+    a, b = clouds(0, 4, 6), clouds(1, 3, 5)
+    for left, right in ((a, b), (a, a)):
+        parts = [
+            pairwise_chamfer(left, right, rows=range(rank, len(left), size)) for rank in range(size)
+        ]
+        assert torch.equal(torch.stack(parts).sum(0), pairwise_chamfer(left, right))
+        assert size == 1 or not torch.equal(parts[0], pairwise_chamfer(left, right))
+
+
 def test_nan_stays_visible():
     a, b = clouds(0, 2, 5), clouds(1, 3, 5)
     a[1, 2, 0] = torch.nan

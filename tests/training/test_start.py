@@ -10,6 +10,7 @@ from pointgen.cli.train import train as command_line_train
 from pointgen.config import TrainConfig, read_config
 from pointgen.datasets import MeshesConfig
 from pointgen.training import Result, RunError, load, read_run, train
+from pointgen.training.progress import Silent
 from pointgen.training.start import accelerator_for
 
 TEXT = """
@@ -42,6 +43,14 @@ DATA_AND_TRAIN = TEXT[TEXT.index("[data]") :]
 @pytest.fixture(autouse=True)
 def _single_precision():
     torch.set_default_dtype(torch.float32)
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
 
 
 @pytest.fixture
@@ -131,9 +140,26 @@ def test_precision_of_products_is_put_back(config, tmp_path, tf32):
         torch.set_float32_matmul_precision(before)
 
 
-def test_processes_wait_for_data_that_take_long():
+def test_models_split_over_processes_are_refused(monkeypatch):
+    monkeypatch.setattr("pointgen.training.start.DATA_PARALLEL", frozenset())
+    with pytest.raises(ValueError, match="expected a whole model in every process"):
+        accelerator_for(TrainConfig(steps=1), "cpu")
+
+
+def test_the_config_decides_not_the_launcher(config, tmp_path, monkeypatch):
+    train(config(), tmp_path / "plain", device="cpu")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    notes = Notes()
+    train(config(), tmp_path / "told", device="cpu", reporter=notes)
+    assert notes.said[0] == "train.precision is fp32: --mixed_precision bf16 is ignored"
+    first, second = (load_file(tmp_path / run / "model.safetensors") for run in ("plain", "told"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_processes_wait_for_slow_saves_but_not_forever():
     accelerator = accelerator_for(TrainConfig(steps=1), "cpu")
-    assert accelerator.init_handler.timeout > timedelta(hours=10)
+    assert timedelta(minutes=30) < accelerator.init_handler.timeout < timedelta(hours=2)
 
 
 @pytest.mark.parametrize("main", [True, False])

@@ -61,12 +61,10 @@ def test_share_must_be_whole():
         Shares(0, 1, 4, processes=3)
 
 
-@pytest.mark.parametrize(("size", "processes"), [(1, 1), (3, 3)])
-def test_share_of_one_shape_is_refused(size, processes):
-    with pytest.raises(
-        ValueError, match=r"train\.batch_size: expected at least 2 shapes a process"
-    ):
-        Shares(0, 1, size, processes=processes)
+def test_batch_of_one_shape_is_refused():
+    with pytest.raises(ValueError, match=r"train\.batch_size: expected at least 2 shapes, got 1"):
+        Shares(0, 1, 1)
+    assert list(Shares(0, 1, 2, process=1, processes=2)) == [[1]]
 
 
 def test_mark_tells_data_sets_apart():
