@@ -49,7 +49,7 @@ def demo(
     experiment = read_config(quickstart(), overrides or ())
     say("1/3  training a two-level flow on built-in chairs")
     result = train(experiment, out, resume=True, device=device, reporter=reporter(sys.stderr))
-    if not result.finished:
+    if not (result.finished and result.main):
         return
     on = torch_device(device)
     model = load(out, device=on)

@@ -27,10 +27,9 @@ def gated_tanh(
         gate: broadcasts against the result.
         offset: broadcasts against the result.
     """
-    if dx is None:
-        return torch.addcmul(offset, x @ weight.T, gate).tanh(), None
-    gate, offset = gate.expand_as(offset), offset  # offset is made of the gate: never smaller
-    return GatedTanh.apply(x, dx, weight, gate, offset)
+    if dx is not None:
+        return GatedTanh.apply(x, dx, weight, gate, offset)
+    return torch.addcmul(offset, x @ weight.T, gate).tanh(), None
 
 
 class GatedTanh(torch.autograd.Function):
