@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from pointgen.datasets.packed import text
 from pointgen.datasets.settings import Progress, Split
 from pointgen.files import FileError, atomic
 from pointgen.files.errors import expect, library, writing
+from pointgen.files.lock import locked
 
 if TYPE_CHECKING:
     from pointgen.datasets import DataConfig
@@ -121,36 +121,16 @@ def _claimed(folder: Path, out: Path) -> Iterator[None]:
     """Hold the folder of the parts, which goes when there is none in it at the end."""
     with writing(out):
         folder.mkdir(exist_ok=True)
-    with _locked(folder / "lock", out):
+
+    def taken(owner: str) -> FileError:
+        return FileError(out, f"is being packed by another process ({owner})")
+
+    with locked(folder / "lock", taken):
         try:
             yield
         finally:
             if not any(folder.glob("*.zip")):
                 shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked(path: Path, out: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends.
-
-    Systems without POSIX record locks go unprotected; there two packs do the same work twice.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("a+", encoding="ascii") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise FileError(out, f"is being packed by another process ({owner})") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _plan(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pointgen.geometry.sampling import pick_faces
+
 __all__ = ["normals_of_draw"]
 
 
@@ -26,7 +28,5 @@ def normals_of_draw(
     a, b, c = vertices[faces].astype(np.float64).swapaxes(0, 1)
     crosses = np.cross(b - a, c - a)
     areas = np.linalg.norm(crosses, axis=1) / 2
-    ends = np.cumsum(areas)
-    picks = np.searchsorted(ends, rng.random(count) * ends[-1], side="right")
-    picks = np.minimum(picks, np.flatnonzero(areas)[-1])
+    picks = pick_faces(areas, count, rng)
     return (crosses[picks] / (2 * areas[picks, None])).astype(np.float32)

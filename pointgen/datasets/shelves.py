@@ -9,13 +9,12 @@ from pointgen.datasets.arrays import ArraySource, ShapeFile
 from pointgen.datasets.base import Source
 from pointgen.datasets.folders import choose, existing_folder, split_folder, split_roots
 from pointgen.datasets.hdf5 import Hdf5Config
-from pointgen.datasets.layouts import Division, find_meshes
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.settings import Split
 from pointgen.datasets.shapenet import synset_folders
-from pointgen.datasets.surfaces import Job, cache_folder, cached_points
+from pointgen.datasets.surfaces import Job
 from pointgen.datasets.synsets import category_name
 
 __all__ = ["Absence", "AnyConfig", "Name", "Shelf", "find_shelves"]
@@ -142,16 +141,10 @@ def _arrays(config: Pc15kConfig, split: Split) -> ArraySource:
 
 
 def _meshes(config: MeshesConfig, split: Split) -> Shelf:
-    root = existing_folder(config.root, "meshes")
-    division = Division(config.splits, config.seed, config.val_split)
+    undemanding = config.model_copy(update={"num_points": 1})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that all.csv lacks shapes is found elsewhere
-        files, categories = find_meshes(root, split, config.categories, division)
-    folder, count, seed = cache_folder(config.cache), config.points_per_shape, config.seed
-    jobs = []
-    for file in files:
-        points = cached_points(folder, file.path, file.id, count=count, seed=seed)
-        jobs.append(Job(file.path, points, count, seed, file.id))
+        files, jobs, categories = undemanding.jobs(split)
     sampled = [
         ShapeFile(job.points, file.id, file.label) for job, file in zip(jobs, files, strict=True)
     ]

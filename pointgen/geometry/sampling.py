@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["farthest_points", "resample", "sample_surface"]
+__all__ = ["farthest_points", "pick_faces", "resample", "sample_surface"]
 
 
 def sample_surface(
@@ -29,15 +29,19 @@ def sample_surface(
     areas, corners = _areas(vertices, faces)
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
-    ends = np.cumsum(areas)
-    # A draw is in [0, total), but its product may round up to the total: stay below the last end.
-    picks = np.searchsorted(ends, rng.random(count) * ends[-1], side="right")
-    picks = np.minimum(picks, np.flatnonzero(areas)[-1])
-    a, b, c = corners[picks].swapaxes(0, 1)
+    a, b, c = corners[pick_faces(areas, count, rng)].swapaxes(0, 1)
     u, v = rng.random((2, count, 1))
     # The square root makes the density even: the segment at distance u from a has length ~ u.
     u = np.sqrt(u)
     return (a + u * ((1 - v) * (b - a) + v * (c - a))).astype(np.float32)
+
+
+def pick_faces(areas: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose a face (count,) for each point of a draw, in proportion to the areas (F,)."""
+    ends = np.cumsum(areas)
+    # A draw is in [0, total), but its product may round up to the total: stay below the last end.
+    picks = np.searchsorted(ends, rng.random(count) * ends[-1], side="right")
+    return np.minimum(picks, np.flatnonzero(areas)[-1])
 
 
 def resample(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pointgen.config import Experiment, write_config
+from pointgen.files.lock import locked
 from pointgen.training.checkpoint import RunError, read_run
 from pointgen.training.state import has_state
 
@@ -59,7 +59,11 @@ def claimed(out: Path, experiment: Experiment, *, resume: bool) -> Iterator[None
     """
     check_folder(out, experiment, resume=resume)
     (out / "state").mkdir(parents=True, exist_ok=True)
-    with _locked(out / "state" / "lock"):
+
+    def taken(owner: str) -> RunError:
+        return RunError(f"{out}: another training uses this folder (process {owner})")
+
+    with locked(out / "state" / "lock", taken):
         for path in [*out.iterdir(), *(out / "state").iterdir()]:
             if UNFINISHED.fullmatch(path.name):
                 path.unlink()
@@ -85,33 +89,6 @@ def _names(folder: Path) -> set[str]:
     if not folder.is_dir():
         return {folder.name}
     return {path.name for path in folder.iterdir() if not UNFINISHED.fullmatch(path.name)}
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends.
-
-    A POSIX record lock is not inherited by the workers, which may outlive a killed training for
-    some seconds. Systems without such locks go unprotected.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("a+", encoding="ascii") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise RunError(
-                f"{path.parent.parent}: another training uses this folder (process {owner})"
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _check_same(stored: Experiment, wanted: Experiment, out: Path) -> None:
