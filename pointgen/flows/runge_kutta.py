@@ -3,8 +3,9 @@
 A flow's log-Jacobian is the integral of a divergence that the state itself never depends on. So its
 rate, which costs more than the velocity, is asked for only at the stages that weigh in the result
 or in the error, and no graph is recorded where no gradient can come from: in the error estimate and
-at the very end. The first step that is tried is half of the way, rather than the usual cautious
-guess: a step too many is paid for in the backward pass too, a rejected one is not.
+at the very end. The first step that is tried is the whole way, rather than the usual cautious
+guess: easy fields need no more, and a step too many is paid for in the backward pass too, a
+rejected one is not; it tells which step would do.
 Source: Hairer, Norsett & Wanner 1993, sections II.4 and II.5.
 """
 
@@ -154,7 +155,7 @@ def _chosen_steps(
     t, end = span
     wants_rate, wants_grad = len(state) > 1, torch.is_grad_enabled()
     slope = derivative(_time(t, state[0]), state[0], wants_rate)
-    width = (end - t) / 2  # see the module's docstring
+    width = end - t  # see the module's docstring
     for _ in range(MAX_STEPS):
         if not abs(width) >= UNDERFLOW:  # written so that NaN is an error too
             raise SolveError(f"underflow in the step size at t = {t:.6f}")
