@@ -14,9 +14,9 @@ from pointgen.datasets.arrays import ShapeFile
 from pointgen.datasets.base import Source, split_pools
 from pointgen.datasets.hdf5 import Hdf5Source
 from pointgen.datasets.meshes import MeshesConfig
-from pointgen.datasets.pack_normals import normals_of_draw
 from pointgen.datasets.settings import Split
 from pointgen.datasets.surfaces import Job, draw, generator
+from pointgen.geometry.sampling import normals_of_draw
 
 if TYPE_CHECKING:
     from pointgen.datasets import DataConfig

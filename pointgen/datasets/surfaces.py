@@ -14,6 +14,7 @@ import numpy as np
 
 from pointgen.datasets.settings import Progress
 from pointgen.files import FileError, atomic, read_mesh
+from pointgen.files.cache import user_cache
 from pointgen.geometry.sampling import sample_surface
 
 __all__ = ["Draw", "Job", "cache_folder", "cached_points", "draw", "generator", "sample_meshes"]
@@ -61,10 +62,7 @@ def cache_folder(cache: Path | None) -> Path:
 
     It is never beside the meshes: data may be shared, or belong to somebody else.
     """
-    if cache:
-        return cache.expanduser()
-    local = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    return Path(local or Path.home() / ".cache") / "pointgen" / "surfaces"
+    return cache.expanduser() if cache else user_cache("surfaces")
 
 
 def cached_points(folder: Path, mesh: Path, name: str, *, count: int, seed: int) -> Path:

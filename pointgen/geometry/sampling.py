@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["farthest_points", "pick_faces", "resample", "sample_surface"]
+__all__ = ["farthest_points", "normals_of_draw", "resample", "sample_surface"]
 
 
 def sample_surface(
@@ -29,14 +29,39 @@ def sample_surface(
     areas, corners = _areas(vertices, faces)
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
-    a, b, c = corners[pick_faces(areas, count, rng)].swapaxes(0, 1)
+    a, b, c = corners[_pick_faces(areas, count, rng)].swapaxes(0, 1)
     u, v = rng.random((2, count, 1))
     # The square root makes the density even: the segment at distance u from a has length ~ u.
     u = np.sqrt(u)
     return (a + u * ((1 - v) * (b - a) + v * (c - a))).astype(np.float32)
 
 
-def pick_faces(areas: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def normals_of_draw(
+    vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the normals of the points that `sample_surface` draws from the same arguments.
+
+    It chooses the face of each point first; the same choice is made here.
+
+    Args:
+        vertices: (V, 3), data units.
+        faces: (F, 3) int, indices of vertices.
+        count: How many points there are.
+        rng: In the state from which the points were drawn.
+
+    Returns:
+        (count, 3) float32, of length 1: the normals of the faces, by the right-hand rule.
+
+    Raises:
+        ValueError: As in `sample_surface`.
+    """
+    areas, corners = _areas(vertices, faces)
+    picks = _pick_faces(areas, count, rng)
+    a, b, c = corners[picks].swapaxes(0, 1)
+    return (np.cross(b - a, c - a) / (2 * areas[picks, None])).astype(np.float32)
+
+
+def _pick_faces(areas: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Choose a face (count,) for each point of a draw, in proportion to the areas (F,)."""
     ends = np.cumsum(areas)
     # A draw is in [0, total), but its product may round up to the total: stay below the last end.

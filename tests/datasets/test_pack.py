@@ -14,10 +14,9 @@ from torch.utils.data import DataLoader
 from pointgen.batch import collate
 from pointgen.datasets import Hdf5Config, MeshesConfig, Pc15kConfig, ProceduralConfig
 from pointgen.datasets.pack import pack
-from pointgen.datasets.pack_normals import normals_of_draw
 from pointgen.datasets.pack_parts import SHAPES
 from pointgen.datasets.pack_reading import SourceReader
-from pointgen.geometry.sampling import sample_surface
+from pointgen.geometry.sampling import normals_of_draw, sample_surface
 
 FORK = multiprocessing.get_context("fork")
 
