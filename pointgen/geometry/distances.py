@@ -1,4 +1,4 @@
-"""Chamfer distances between clouds, in squared data units.
+"""Chamfer distances between clouds, and the nearest points they are made of.
 
 CD(a, b) = mean over a of the squared distance to the nearest of b, plus the same with a and b
 exchanged: PointFlow's convention, squared and summed, with no further factor.
@@ -6,70 +6,95 @@ exchanged: PointFlow's convention, squared and summed, with no further factor.
 All distances are sums of squared differences of coordinates, never |a|^2 + |b|^2 - 2ab: that one
 cancels for near points, and with only three coordinates it is not even faster. The relative error
 in float32 is below 1e-6 (some 1e-7 is usual), and identical clouds are at distance exactly zero.
+
+Whoever does the work, the answers are the same up to rounding. `backend` names it:
+
+- "auto": "cpu" on a CPU; "triton" on a CUDA device, where Triton is installed; else "torch".
+- "cpu": compiled loops in several threads, which leave out whole groups of far points.
+- "torch": PyTorch alone, on any device; many times slower.
+- "triton": kernels for CUDA devices.
+- "pytorch3d": PyTorch3D, if you have it: CUDA, or a CPU in float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-__all__ = ["chamfer", "nearest", "pairwise_chamfer"]
+from pointgen.geometry.kernels import Backend, Kernel, choose
+
+__all__ = ["Backend", "Nearest", "chamfer", "nearest", "pairwise_chamfer", "pairwise_means"]
 
 MEMORY = 2**28  # bytes
-# On a CPU a block of distances should stay in the cache while it is summed and searched; smaller
-# blocks gain nothing more, and lose where several threads have to meet after each.
-CPU_BLOCK = 2**21  # bytes
+# Each call of a kernel prepares all the clouds of its pairs: for less than this share of the work,
+# at these least numbers of rows and pairs, yet often enough for a report of progress.
+ROWS_AT_ONCE, PAIRS_AT_ONCE = 16, 4096
 
 
-def chamfer(a: Tensor, b: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest point of another cloud, for each point of a cloud.
+
+    Attributes:
+        squared: (B, N), the squared distances, squared data units.
+        index: (B, N) int64, which of the M points; of equally near ones the first.
+    """
+
+    squared: Tensor
+    index: Tensor
+
+
+def chamfer(a: Tensor, b: Tensor, *, backend: Backend = "auto") -> Tensor:
     """Return the Chamfer distance of each pair of clouds, differentiably.
 
-    Args:
-        a: (B, N, 3), data units.
-        b: (B, M, 3), data units.
-
-    Returns:
-        (B,), squared data units.
-
-    Raises:
-        ValueError: A shape is wrong or the batch sizes differ.
-    """
-    forward = (a - _take(b, nearest(a, b))).square().sum(dim=-1).mean(dim=-1)
-    backward = (b - _take(a, nearest(b, a))).square().sum(dim=-1).mean(dim=-1)
-    return forward + backward
-
-
-@torch.no_grad()
-def nearest(a: Tensor, b: Tensor) -> Tensor:
-    """Find for each point of `a` the nearest point of `b`.
+    The gradient is that of the distances to the points that are the nearest now.
 
     Args:
         a: (B, N, 3), data units.
         b: (B, M, 3), data units.
+        backend: See above.
 
     Returns:
-        (B, N) int64: indices into M.
+        (B,), squared data units. Not finite where a cloud is not.
 
     Raises:
-        ValueError: A shape is wrong or the batch sizes differ.
+        ValueError: A shape is wrong, the batch sizes differ, or the backend cannot do it.
     """
-    _check("a", a)
-    _check("b", b)
-    if len(a) != len(b):
-        raise ValueError(f"b: expected {len(a)} clouds as in a, got {len(b)}")
-    rows, columns = _coordinates(a, b)
-    index = torch.empty(a.shape[:2], dtype=torch.int64, device=a.device)
-    step = _clouds_at_once(rows, columns, MEMORY)
-    for i in range(0, len(a), step):
-        part = slice(i, i + step)
-        found = [d.argmin(dim=2) for d in _blocks(rows[:, part], columns[:, part], MEMORY)]
-        index[part] = torch.cat(found, dim=1)
-    return index
+    a, b, kernel = _prepare(a, b, backend, MEMORY)
+    _check_batch(a, b)
+    there, back = _mutual(kernel, a, b)
+    if kernel.gradient is not None:
+        return _Chamfer.apply(a, b, there, back, kernel)
+    return _chamfer(a, b, there, back)
 
 
-@torch.no_grad()
+def nearest(a: Tensor, b: Tensor, *, backend: Backend = "auto") -> Nearest:
+    """Find for each point of `a` the nearest point of `b`; without gradients.
+
+    Args:
+        a: (B, N, 3), data units.
+        b: (B, M, 3), data units.
+        backend: See above.
+
+    Returns:
+        The squared distances and the indices. Where one of two clouds is not finite, all their
+        distances are NaN, and the indices are of some points.
+
+    Raises:
+        ValueError: A shape is wrong, the batch sizes differ, or the backend cannot do it.
+    """
+    a, b, kernel = _prepare(a.detach(), b.detach(), backend, MEMORY)
+    _check_batch(a, b)
+    squared, index = kernel.nearest(a, b)
+    sound = _sound(a) & _sound(b)
+    return Nearest(squared.where(sound.unsqueeze(1), torch.nan), index)
+
+
 def pairwise_chamfer(
     a: Tensor,
     b: Tensor,
@@ -77,8 +102,34 @@ def pairwise_chamfer(
     rows: range | None = None,
     progress: Callable[[int], None] | None = None,
     memory: int = MEMORY,
+    backend: Backend = "auto",
 ) -> Tensor:
     """Return the Chamfer distance of every cloud of `a` to every cloud of `b`.
+
+    See `pairwise_means` for the arguments.
+
+    Returns:
+        (S, R), squared data units.
+
+    Raises:
+        ValueError: A shape is wrong, or the backend cannot do it.
+    """
+    means = pairwise_means(a, b, rows=rows, progress=progress, memory=memory, backend=backend)
+    return means.sum(dim=-1)
+
+
+@torch.no_grad()
+def pairwise_means(
+    a: Tensor,
+    b: Tensor,
+    *,
+    root: bool = False,
+    rows: range | None = None,
+    progress: Callable[[int], None] | None = None,
+    memory: int = MEMORY,
+    backend: Backend = "auto",
+) -> Tensor:
+    """Return the mean distances to the nearest points for every cloud of `a` and every one of `b`.
 
     Runs on the device of the clouds and without gradients. If `b` is the very object `a`, half of
     the table is computed and mirrored.
@@ -86,89 +137,101 @@ def pairwise_chamfer(
     Args:
         a: (S, N, 3), data units.
         b: (R, M, 3), data units.
+        root: Take Euclidean distances instead of squared ones.
         rows: Compute only these rows of the table, and their mirror images if `b` is `a`; the rest
             is zero, so that tables of different rows add up to the whole one. None: all rows.
         progress: Called with the number of pairs (of S x R) done since the last call.
-        memory: How many bytes the distances under work may take; one point of a cloud is taken
-            against one cloud at the least.
+        memory: How many bytes the distances under work may take where a backend keeps them; one
+            point of a cloud is taken against one cloud at the least.
+        backend: See above.
 
     Returns:
-        (S, R), squared data units.
+        (S, R, 2), squared data units, or with `root` data units: the mean over the points of the
+        cloud of `a`, and the mean over those of the cloud of `b`. NaN where a cloud is not finite.
 
     Raises:
-        ValueError: A shape is wrong.
+        ValueError: A shape is wrong, or the backend cannot do it.
     """
-    _check("a", a)
-    _check("b", b)
-    firsts, seconds = _coordinates(a, b)
-    table = a.new_zeros(len(a), len(b), dtype=firsts.dtype)
-    step = _clouds_at_once(firsts, seconds, memory)
-    for i in range(len(a)) if rows is None else rows:
-        first = i + 1 if a is b else 0
-        for j in range(first, len(b), step):
-            table[i, j : j + step] = _chamfer(
-                firsts[:, i : i + 1], seconds[:, j : j + step], memory
-            )
-        if a is b:
-            table[first:, i] = table[i, first:]
+    mirrored = a is b
+    a, b, kernel = _prepare(a.detach(), b.detach(), backend, memory)
+    sound_a, sound_b = _sound(a), _sound(b)
+    means = a.new_zeros(len(a), len(b), 2)
+    rows = range(len(a)) if rows is None else rows
+    step = max(ROWS_AT_ONCE, PAIRS_AT_ONCE // len(b))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        first = min(part) if mirrored else 0  # no column before it is wanted
+        i = torch.tensor(part, device=a.device)
+        j = torch.arange(first, len(b), device=a.device)
+        wanted = j >= i.unsqueeze(1) if mirrored else torch.ones_like(i.unsqueeze(1) + j).bool()
+        pairs = wanted.nonzero()
+        found = kernel.pair_means(a[i], b[first:], pairs, root=root)
+        i, j = i[pairs[:, 0]], j[pairs[:, 1]]
+        found = found.where((sound_a[i] & sound_b[j]).unsqueeze(1), torch.nan)
+        if mirrored:
+            means[j, i] = found.flip(1)
+        means[i, j] = found
         if progress is not None:
-            progress(2 * (len(b) - i) - 1 if a is b else len(b))
-    return table
+            progress(sum(2 * (len(b) - i) - 1 if mirrored else len(b) for i in part))
+    return means
 
 
-def _chamfer(a: Tensor, b: Tensor, memory: int) -> Tensor:
-    """Return the distances (C,) of clouds a, (3, 1, N), and b, (3, C, M)."""
-    to_b, to_a = [], []
-    for squared in _blocks(a, b, memory):
-        to_b.append(squared.amin(dim=2))
-        to_a.append(squared.amin(dim=1))
-    return torch.cat(to_b, dim=1).mean(dim=1) + torch.stack(to_a).amin(dim=0).mean(dim=1)
+class _Chamfer(torch.autograd.Function):
+    """The distance, with the gradient that a kernel computes."""
+
+    @staticmethod
+    def forward(
+        context: Any, a: Tensor, b: Tensor, there: Tensor, back: Tensor, kernel: Kernel
+    ) -> Tensor:
+        context.save_for_backward(a, b, there, back)
+        context.gradient = kernel.gradient
+        return _chamfer(a, b, there, back)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return *context.gradient(*context.saved_tensors, gradient), None, None, None
 
 
-def _blocks(a: Tensor, b: Tensor, memory: int) -> Iterator[Tensor]:
-    """Yield (C, n, M): squared distances of n points at a time of a, (3, C, N), to b, (3, C, M).
-
-    A block is overwritten by the next.
-    """
-    count = a.shape[2]
-    step = min(count, max(1, _budget(a, memory) // b[0].numel()))
-    x, y, z = a.unsqueeze(3)
-    p, q, r = b.unsqueeze(2)
-    space = a.new_empty(2, b.shape[1], step, b.shape[2])
-    for start in range(0, count, step):
-        part = slice(start, start + step)
-        squared, difference = space[:, :, : min(step, count - start)]
-        torch.sub(x[:, part], p, out=squared).square_()
-        for a_part, b_all in ((y[:, part], q), (z[:, part], r)):
-            torch.sub(a_part, b_all, out=difference)
-            squared.addcmul_(difference, difference)
-        yield squared
-
-
-def _clouds_at_once(a: Tensor, b: Tensor, memory: int) -> int:
-    """Return how many clouds of b, (3, C, M), to hold at a time against one of a, (3, C, N)."""
-    return max(1, _budget(a, memory) // (a.shape[2] * b.shape[2]))
-
-
-def _budget(like: Tensor, memory: int) -> int:
-    """Return how many distances to hold at a time; `_blocks` needs the space of two for each."""
-    if like.device.type == "cpu":
-        memory = min(memory, CPU_BLOCK)
-    return memory // (2 * like.element_size())
-
-
-def _coordinates(*sets: Tensor) -> list[Tensor]:
-    """Return clouds (S, N, 3) as (3, S, N), all in one precision, single at least."""
-    dtype = torch.float32
-    for clouds in sets:
-        dtype = torch.promote_types(dtype, clouds.dtype)
-    return [clouds.detach().to(dtype).permute(2, 0, 1).contiguous() for clouds in sets]
+def _chamfer(a: Tensor, b: Tensor, there: Tensor, back: Tensor) -> Tensor:
+    """Return the distances (B,), given the indices of the nearest points there and back."""
+    forward = (a - _take(b, there)).square().sum(dim=-1).mean(dim=-1)
+    backward = (b - _take(a, back)).square().sum(dim=-1).mean(dim=-1)
+    return forward + backward
 
 
 def _take(points: Tensor, index: Tensor) -> Tensor:
     return points.gather(1, index.unsqueeze(-1).expand(-1, -1, 3))
 
 
-def _check(name: str, clouds: Tensor) -> None:
-    if clouds.ndim != 3 or clouds.shape[-1] != 3 or 0 in clouds.shape:
-        raise ValueError(f"{name}: expected (B, N, 3) with B and N > 0, got {tuple(clouds.shape)}")
+def _mutual(kernel: Kernel, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the indices of the nearest points of b, (B, N), and of a, (B, M)."""
+    a, b = a.detach(), b.detach()
+    if kernel.mutual is None:
+        return kernel.nearest(a, b)[1], kernel.nearest(b, a)[1]
+    _, there, _, back = kernel.mutual(a, b)
+    return there, back
+
+
+def _sound(clouds: Tensor) -> Tensor:
+    """Return which clouds (B,) have finite coordinates alone: NaN confuses minima."""
+    return clouds.isfinite().flatten(1).all(dim=1)
+
+
+def _prepare(a: Tensor, b: Tensor, backend: Backend, memory: int) -> tuple[Tensor, Tensor, Kernel]:
+    """Check two sets, bring them into one precision, single at least, and choose a kernel."""
+    for name, clouds in (("a", a), ("b", b)):
+        if clouds.ndim != 3 or clouds.shape[-1] != 3 or 0 in clouds.shape:
+            raise ValueError(
+                f"{name}: expected (B, N, 3) with B and N > 0, got {tuple(clouds.shape)}"
+            )
+    if a.device != b.device:
+        raise ValueError(f"b: expected clouds on {a.device} as in a, got {b.device}")
+    dtype = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))
+    a, b = a.to(dtype).contiguous(), b.to(dtype).contiguous()
+    return a, b, choose(backend, a, memory)
+
+
+def _check_batch(a: Tensor, b: Tensor) -> None:
+    if len(a) != len(b):
+        raise ValueError(f"b: expected {len(a)} clouds as in a, got {len(b)}")
