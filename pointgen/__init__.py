@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from pointgen.config import read_config
     from pointgen.files import read_clouds as read
     from pointgen.files import write_clouds as write
-    from pointgen.metrics.sheet import evaluate
+    from pointgen.metrics.evaluate import Scoring, evaluate
     from pointgen.training.checkpoint import load
     from pointgen.view import show
 
-__all__ = ["evaluate", "load", "read", "read_config", "show", "write"]
+__all__ = ["Scoring", "evaluate", "load", "read", "read_config", "show", "write"]
 
 HOMES = {
-    "evaluate": ("pointgen.metrics.sheet", "evaluate"),
+    "Scoring": ("pointgen.metrics.evaluate", "Scoring"),
+    "evaluate": ("pointgen.metrics.evaluate", "evaluate"),
     "load": ("pointgen.training.checkpoint", "load"),
     "read": ("pointgen.files", "read_clouds"),
     "read_config": ("pointgen.config", "read_config"),

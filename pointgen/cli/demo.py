@@ -82,7 +82,7 @@ def _draw(model: PointCloudModel, out: Path, seed: int) -> None:
 
 
 def _score(model: PointCloudModel, experiment: Experiment, out: Path, seed: int) -> Sheet:
-    from pointgen.metrics.sheet import evaluate
+    from pointgen.metrics.evaluate import Scoring, evaluate
 
     data = experiment.data.model_copy(update={"num_points": SCORED_POINTS})
     held_out = data.build("test").points(SCORED)
@@ -91,7 +91,9 @@ def _score(model: PointCloudModel, experiment: Experiment, out: Path, seed: int)
     with progress("generating") as advance:
         made = sample(model, len(held_out), SCORED_POINTS, seed=seed + 1, advance=advance)
     with progress("scoring") as advance:
-        sheet = evaluate(made, held_out, oracle=others, seed=seed, progress=advance)
+        sheet = evaluate(
+            made, held_out, oracle=others, scoring=Scoring(seed=seed), progress=advance
+        )
     write_json(out / "report.json", sheet.to_json())
     return sheet
 

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pointgen.cli.console import check_free, print_json, write_json
+from pointgen.cli.console import check_free, print_json, say, write_json
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
 from pointgen.cli.options import Device, Force, Json, OptionalPoints, Seed, Weights
+from pointgen.cli.paired import paired
 from pointgen.cli.sampling import sample
 from pointgen.cli.together import bar, node_first, together
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pointgen.metrics.sheet import Sheet
+    from pointgen.metrics.evaluate import Scoring
+    from pointgen.metrics.work import Work
     from pointgen.processes import Share
 
 __all__ = ["evaluate"]
 
 Split = Literal["train", "val", "test"]
+Published = Literal["pointflow", "lion", "lion-box", "dpm"]
+Unit = Literal["data", "box", "half_box", "std"]
+
+
+class Emd(StrEnum):  # typer takes no list of literals
+    """What `--emd` knows."""
+
+    NONE = "none"
+    EXACT = "exact"
+    NEAR = "1%"
+    SQUARED = "squared"
+    POINTFLOW = "pointflow"
+    PVD = "pvd"
+    SUM_SQUARED = "sum-squared"
 
 
 def evaluate(
@@ -31,17 +48,51 @@ def evaluate(
     reference: Annotated[
         Path, typer.Argument(help="A run (the held-out shapes of its data), a file or a folder.")
     ],
-    oracle: Annotated[
-        Path | None,
+    emd: Annotated[
+        list[Emd] | None,
         typer.Option(
-            help="Real clouds to score beside the samples. Default, where the reference "
-            "is a run: as many of its training shapes."
+            help="Earth mover's distance beside Chamfer's: exact; 1% (within a proven percent, for "
+            "CUDA); squared (exact, squared distances); or what others' code calls EMD. May be "
+            "repeated."
+        ),
+    ] = None,
+    protocol: Annotated[
+        Published | None,
+        typer.Option(help="Score as a paper's code does: split, points, units and distances."),
+    ] = None,
+    oracle: Annotated[
+        str | None,
+        typer.Option(
+            help="Real clouds to score beside the samples: a file or folder, half (one half of the "
+            "references against the other) or none. Default, where the reference is a run: as many "
+            "of its training shapes; else half."
         ),
     ] = None,
     points: OptionalPoints = None,
-    split: Annotated[Split, typer.Option(help="Which split of a run's data is held out.")] = "test",
+    units: Annotated[
+        Unit | None,
+        typer.Option(help="Bring each cloud to these first: data (as they are), its own box, ..."),
+    ] = None,
+    split: Annotated[
+        Split | None, typer.Option(help="Which split of a run's data is held out. Default: test.")
+    ] = None,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs", help="Score reconstructions: each cloud against the reference of its name."
+        ),
+    ] = False,
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="Of the F-score with --pairs: 0.01, 1% (of the box's side), 0.001sq (squared)."
+        ),
+    ] = "1%",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the sheet as JSON here.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a report with pictures as one HTML page here.")
     ] = None,
     seed: Seed = 0,
     weights: Weights = "model",
@@ -49,51 +100,110 @@ def evaluate(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Score clouds against real ones: MMD, COV and 1-NNA by Chamfer distance."""
-    from pointgen.metrics.sheet import evaluate as score
+    """Score clouds against real ones: 1-NNA, COV, MMD and JSD, or pair by pair.
 
+    An evaluation that was interrupted goes on where it was when it is called again.
+    """
+    for target in (out, html):
+        check_free(target, force=force)
+    if pairs:
+        result, text = paired(
+            samples, reference, points, seed, threshold=threshold, exact=Emd.NONE not in (emd or ())
+        )
+        _publish(result, text, out, json)
+        return
+    scoring, split = _scoring(emd, protocol, points, units, split, seed)
     with together() as share:
         on = torch_device(device)
-        if share.main:
-            check_free(out, force=force)
-        given = None if is_run(samples) else _clouds(samples, None, seed)  # quick to fail, so first
-        real, beside = node_first(lambda: _reference(reference, oracle, split, points, seed), share)
+        # Quick to fail, so first.
+        given = None if is_run(samples) else _clouds(samples, scoring.points, seed)
+        real, beside = node_first(
+            lambda: _reference(reference, oracle, split, scoring.points, seed), share
+        )
         made = _generated(samples, real, seed, weights, on, share) if given is None else given
+        work = _work({"samples": made, "reference": real}, beside, scoring, share)
         with bar("scoring", share) as advance:
+            from pointgen.metrics.evaluate import evaluate as score
+
             sheet = score(
                 made.to(on),
                 real.to(on),
-                oracle=None if beside is None else beside.to(on),
-                seed=seed,
+                oracle=beside if beside is None or isinstance(beside, str) else beside.to(on),
+                scoring=scoring,
+                work=work,
                 progress=advance,
-                share=share,
             )
+        work.store.close()
     if not share.main:
         return
-    result = _described(sheet, samples, reference, split)
-    if out is not None:
-        write_json(out, result)
-    if json:
-        print_json(result)
-    else:
-        typer.echo(str(sheet))
+    origin = {"samples_from": str(samples), "reference_from": str(reference)}
+    origin |= {"split": split} if is_run(reference) else {}
+    origin |= {"protocol": protocol} if protocol else {}
+    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in origin.items()]
+    _publish(origin | sheet.to_json(), "\n".join([*lines, str(sheet)]), out, json)
+    if html is not None:
+        from pointgen.cli.sheet_page import save_sheet_page
+
+        save_sheet_page(html, sheet, made, real, origin)
+        say(f"wrote {html}")
+
+
+def _scoring(
+    emd: list[Emd] | None,
+    protocol: Published | None,
+    points: int | None,
+    units: Unit | None,
+    split: Split | None,
+    seed: int,
+) -> tuple[Scoring, Split]:
+    """Return what to measure and on which split; what is given beats what a protocol says."""
+    from pointgen.metrics.evaluate import Scoring
+    from pointgen.metrics.protocols import PROTOCOLS
+
+    distances = ["CD", *(name for name in map(_distance, emd or ()) if name)]
+    if protocol is None:
+        return Scoring(tuple(distances), points, units or "data", seed=seed), split or "test"
+    published = PROTOCOLS[protocol]
+    if split not in (None, published.split) or units not in (None, published.units):
+        raise ValueError(
+            f"--protocol {protocol} says --split {published.split} --units {published.units}: "
+            "leave them out, or leave out the protocol"
+        )
+    return (
+        Scoring(
+            published.distances if emd is None else tuple(distances),
+            points or published.points,
+            published.units,
+            seed=seed,
+        ),
+        published.split,
+    )
+
+
+def _distance(emd: Emd) -> str | None:
+    return {Emd.NONE: None, Emd.EXACT: "EMD"}.get(emd, f"EMD-{emd.value}")
 
 
 def _reference(
-    reference: Path, oracle: Path | None, split: Split, points: int | None, seed: int
-) -> tuple[Tensor, Tensor | None]:
+    reference: Path, oracle: str | None, split: Split, points: int | None, seed: int
+) -> tuple[Tensor, Tensor | Literal["half"] | None]:
     """Return the real clouds to compare with, and others to score beside the samples."""
-    beside = None if oracle is None else _clouds(oracle, points, seed)
+    beside: Tensor | Literal["half"] | None = None
+    if oracle == "half":
+        beside = "half"
+    elif oracle not in (None, "none"):
+        beside = _clouds(Path(oracle), points, seed)
     if not is_run(reference):
-        return _clouds(reference, points, seed), beside
+        real = _clouds(reference, points, seed)
+        return real, "half" if oracle is None and len(real) > 3 else beside
     from pointgen.training.checkpoint import read_run
 
     data = read_run(reference).data
     if points is not None:
         data = data.model_copy(update={"num_points": points})
     real = data.build(split).points()
-    if beside is None and split != "train":
-        beside = data.build("train").points(len(real))
+    if oracle is None:
+        beside = "half" if split == "train" else data.build("train").points(len(real))
     return real, beside
 
 
@@ -113,9 +223,31 @@ def _generated(
 
 
 def _clouds(path: Path, points: int | None, seed: int) -> Tensor:
-    return read_shapes(path, num_points=points, seed=seed).stacked(str(path))
+    """Read a set; clouds of equal size stay whole: the sheet thins them, and says so."""
+    shapes = read_shapes(path, seed=seed)
+    if points is not None and (shapes.normals or len({len(c) for c in shapes.points}) > 1):
+        shapes = read_shapes(path, num_points=points, seed=seed)
+    return shapes.stacked(str(path))
 
 
-def _described(sheet: Sheet, samples: Path, reference: Path, split: Split) -> dict[str, Any]:
-    origin = {"samples_from": str(samples), "reference_from": str(reference)}
-    return origin | ({"split": split} if is_run(reference) else {}) | sheet.to_json()
+def _work(
+    clouds: dict[str, Tensor], beside: Tensor | str | None, scoring: Scoring, share: Share
+) -> Work:
+    """Return this process's share, with the cache of just this work."""
+    from pointgen.files.cache import user_cache
+    from pointgen.metrics.store import Store, fingerprint
+    from pointgen.metrics.work import Work
+
+    more = {} if beside is None or isinstance(beside, str) else {"oracle": beside}
+    settings = (scoring, beside if isinstance(beside, str) else None, share)
+    name = fingerprint(clouds | more, *settings)
+    return Work(share, Store(user_cache("scores") / f"{name}.npz"))
+
+
+def _publish(result: dict[str, Any], text: str, out: Path | None, json: bool) -> None:
+    if out is not None:
+        write_json(out, result)
+    if json:
+        print_json(result)
+    else:
+        typer.echo(text)

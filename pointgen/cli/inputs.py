@@ -17,10 +17,14 @@ MESH_POINTS = 2048  # drawn from a mesh where nothing else is asked for: the fie
 
 @dataclass(frozen=True)
 class Shapes:
-    """Clouds with their names; `points[i]` is (N_i, 3) float32, data units of its file."""
+    """Clouds with their names; `points[i]` is (N_i, 3) float32, data units of its file.
+
+    `normals[i]`, of the same shape and of length 1, are there where the points come from meshes.
+    """
 
     ids: list[str]
     points: list[np.ndarray]
+    normals: list[np.ndarray] | None = None
 
     def stacked(self, what: str) -> Tensor:
         """Return the clouds as one tensor (S, N, 3).
@@ -67,9 +71,10 @@ def read_shapes(path: Path, *, num_points: int | None = None, seed: int = 0) -> 
         meshes = [path]
     if meshes:
         count = num_points or MESH_POINTS
-        clouds = [_sampled(mesh, count, (seed, i)) for i, mesh in enumerate(meshes)]
+        drawn = [_sampled(mesh, count, (seed, i)) for i, mesh in enumerate(meshes)]
         root = path if path.is_dir() else path.parent
-        return Shapes([m.relative_to(root).with_suffix("").as_posix() for m in meshes], clouds)
+        ids = [mesh.relative_to(root).with_suffix("").as_posix() for mesh in meshes]
+        return Shapes(ids, [points for points, _ in drawn], [normals for _, normals in drawn])
     found = read_clouds(path)
     clouds = [cloud.points for cloud in found]
     if num_points is not None:
@@ -103,11 +108,14 @@ def _meshes(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and is_mesh(path)]
 
 
-def _sampled(path: Path, count: int, seed: tuple[int, int]) -> np.ndarray:
+def _sampled(path: Path, count: int, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return points and their normals, both (count, 3)."""
     import numpy as np
 
     from pointgen.files import read_mesh
-    from pointgen.geometry.sampling import sample_surface
+    from pointgen.geometry.sampling import normals_of_draw, sample_surface
 
     mesh = read_mesh(path)
-    return sample_surface(mesh.vertices, mesh.faces, count, np.random.default_rng(seed))
+    surface = (mesh.vertices, mesh.faces, count)
+    points = sample_surface(*surface, np.random.default_rng(seed))
+    return points, normals_of_draw(*surface, np.random.default_rng(seed))

@@ -23,7 +23,7 @@ def solver_with(steps: int | None) -> Solver | None:
     """Return a fixed-step solver, or None for the run's own."""
     from pointgen.flows.solver import Solver
 
-    return None if steps is None else Solver(method="heun", steps=steps)
+    return None if steps is None else Solver(method="midpoint", steps=steps)
 
 
 def sample(

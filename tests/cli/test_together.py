@@ -83,7 +83,7 @@ def test_two_processes_generate_what_one_does(pointgen, run, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_evaluate_as_one_does(pointgen, run, tmp_path):
-    arguments = ["evaluate", run, run, "--json", "--device", "cpu"]
+    arguments = ["evaluate", run, run, "--emd", "exact", "--json", "--device", "cpu"]
     alone, both = pointgen(*arguments), launched(*arguments, "-o", tmp_path / "sheet.json")
     assert both.returncode == 0, both.stderr
     assert json.loads(both.stdout) == json.loads(alone.out)

@@ -108,8 +108,9 @@ def test_evaluate_a_run_against_its_own_held_out_shapes(pointgen, run, tmp_path)
     assert result.status == 0
     sheet = json.loads(result.out)
     assert sheet == json.loads(out.read_text())
-    assert set(sheet["scores"]) == {"MMD-CD", "COV-CD", "1-NNA-CD"} == set(sheet["oracle"])
-    assert sheet["split"] == "test" and sheet["shapes"]["reference"] == 4
+    assert set(sheet["scores"]) == {"1-NNA-CD", "COV-CD", "MMD-CD", "MMD-smp-CD", "JSD"}
+    assert set(sheet["oracle"]["scores"]) == set(sheet["scores"])
+    assert sheet["split"] == "test" and sheet["shapes"] == sheet["references"] == 4
 
 
 def test_evaluate_files_and_folders(pointgen, run, tmp_path):
@@ -117,6 +118,69 @@ def test_evaluate_files_and_folders(pointgen, run, tmp_path):
     np.save(tmp_path / "real.npy", np.random.default_rng(0).random((5, 60, 3)))
     result = pointgen("evaluate", tmp_path / "folder", tmp_path / "real.npy")
     assert result.status == 0 and "1-NNA-CD" in result.out and "thinned to 40" in result.out
+    assert "one random half of the references" in result.out
+    alone = pointgen("evaluate", tmp_path / "folder", tmp_path / "real.npy", "--oracle", "none")
+    assert alone.status == 0 and "real data" not in alone.out
+
+
+def test_evaluate_with_exact_matching_and_a_page(pointgen, tmp_path):
+    for seed, name in enumerate(("made", "real", "more")):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(seed).random((6, 40, 3)))
+    files = [tmp_path / "made.npy", tmp_path / "real.npy", "--oracle", tmp_path / "more.npy"]
+    page = tmp_path / "sheet.html"
+    result = pointgen("evaluate", *files, "--emd", "exact", "--emd", "1%", "--html", page, "--json")
+    assert result.status == 0, result.err
+    sheet = json.loads(result.out)
+    assert sheet["scores"]["MMD-EMD"] <= sheet["scores"]["MMD-EMD-1%"]
+    assert sheet["scores"]["MMD-EMD-1%"] <= 1.01 * sheet["scores"]["MMD-EMD"]
+    assert sheet["effort"]["EMD"]["solved"] <= sheet["effort"]["EMD"]["pairs"] == 2 * 66
+    text = page.read_text()
+    assert text.count("data:image/png") == 3 * 4 and "Worst" in text and "1-NNA-EMD" in text
+    assert pointgen("evaluate", *files, "--html", page).status == 2
+
+
+@pytest.mark.parametrize("protocol", ["pointflow", "lion", "lion-box", "dpm"])
+def test_evaluate_by_a_published_protocol(pointgen, run, tmp_path, protocol):
+    options = ["--protocol", protocol, "--points", 32, "--json"]
+    sheet = json.loads(pointgen("evaluate", run, run, *options).out)
+    assert sheet["protocol"] == protocol
+    assert sheet["split"] == ("test" if protocol == "dpm" else "val")
+    assert sheet["units"] == {"lion-box": "half_box", "dpm": "box"}.get(protocol, "data")
+    emd = {"pointflow": "EMD-pointflow", "dpm": None}.get(protocol, "EMD-pvd")
+    assert list(sheet["methods"]) == ["CD", *([emd] if emd else [])]
+    refused = pointgen("evaluate", run, run, *options, "--split", "train")
+    assert refused.status == 2 and "--protocol" in refused.err
+
+
+def test_evaluate_reconstructions_by_name(pointgen, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for name in "xyz":
+        points = rng.random((50, 3))
+        np.save(tmp_path / "a" / f"{name}.npy", points)
+        np.save(tmp_path / "b" / f"{name}.npy", points[::-1] + 0.001)
+    out = tmp_path / "pairs.json"
+    folders = (tmp_path / "a", tmp_path / "b")
+    result = pointgen("evaluate", *folders, "--pairs", "--threshold", "1%", "-o", out)
+    assert (
+        result.status == 0 and "F-score" in result.out and "1 % of the longest side" in result.out
+    )
+    scores = json.loads(out.read_text())
+    assert scores["means"]["F-score"] == 1 and list(scores["each"]) == ["x", "y", "z"]
+    assert scores["means"]["EMD"] == pytest.approx(0.001 * 3**0.5, rel=1e-3)
+    (tmp_path / "b" / "z.npy").unlink()
+    missing = pointgen("evaluate", *folders, "--pairs")
+    assert missing.status == 2 and "none named z" in missing.err
+    assert pointgen("evaluate", *folders, "--pairs", "--threshold", "wide").status == 2
+
+
+def test_evaluate_meshes_by_pairs_compares_normals(pointgen, tmp_path):
+    assert pointgen("data", "make", "chair", "-o", tmp_path / "chairs", "--size", 1).status == 0
+    mesh = next((tmp_path / "chairs").rglob("*.ply")).parent
+    result = pointgen("evaluate", mesh, mesh, "--pairs", "--points", 100, "--json")
+    means = json.loads(result.out)["means"]
+    assert means["normals"] == pytest.approx(1) and means["CD"] == 0 and means["F-score"] == 1
 
 
 def test_view_draws_without_a_display(pointgen, run, tmp_path):

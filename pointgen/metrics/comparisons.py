@@ -1,0 +1,265 @@
+"""The distances that sets of clouds are compared by, and who is nearest to whom by each of them.
+
+A new distance is one more entry in `DISTANCES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pointgen.geometry.distances import pairwise_chamfer
+from pointgen.geometry.emd import match
+from pointgen.geometry.legacy_emd import Kind, legacy_emd
+from pointgen.metrics.lazy import exact_neighbours
+from pointgen.metrics.neighbours import Neighbours
+from pointgen.metrics.pair_cache import PairCache
+from pointgen.metrics.work import Work
+
+__all__ = ["DISTANCES", "Comparison"]
+
+ROWS_AT_ONCE = 16  # of a table, between two looks at whether it is time to save
+PAIRS_AT_ONCE = 16  # of clouds to be matched
+NEAR = 0.01  # relative error of "EMD-1%"
+
+Advance = Callable[[int], None]
+"""Told of each number of pairs that this process has done."""
+
+
+class Comparison(Protocol):
+    """Who is nearest to whom, for each set of clouds that rivals the references."""
+
+    @property
+    def definition(self) -> str:
+        """One sentence with the units."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """By what algorithm, and how exact it is."""
+        ...
+
+    def pairs(self, sets: Mapping[str, Tensor]) -> int:
+        """Return how many pairs `advance` is told of in all, by all processes."""
+        ...
+
+    def __call__(
+        self, sets: Mapping[str, Tensor], work: Work, advance: Advance
+    ) -> dict[str, Neighbours]:
+        """Compare each set of clouds (S, N, 3) with the one named "reference"."""
+        ...
+
+
+class Table(Protocol):
+    """Distances (S, R) between clouds (S, N, 3) and (R, N, 3); see `pairwise_chamfer`."""
+
+    def __call__(
+        self,
+        a: Tensor,
+        b: Tensor,
+        /,
+        *,
+        rows: range | None = None,
+        progress: Advance | None = None,
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ByTables:
+    """A comparison that works out the distance of every cloud to every other one."""
+
+    definition: str
+    method: str
+    table: Table
+
+    def pairs(self, sets: Mapping[str, Tensor]) -> int:
+        """Return the size of all tables."""
+        return sum(len(sets[a]) * len(sets[b]) for a, b in _meetings(sets))
+
+    def __call__(
+        self, sets: Mapping[str, Tensor], work: Work, advance: Advance
+    ) -> dict[str, Neighbours]:
+        """Fill a table for each two sets that meet."""
+        tables = {(a, b): self._filled(a, b, sets, work, advance) for a, b in _meetings(sets)}
+        reference = tables["reference", "reference"]
+        return {
+            rival: Neighbours.from_tables(
+                tables[rival, rival], tables[rival, "reference"], reference
+            )
+            for rival in _rivals(sets)
+        }
+
+    def _filled(
+        self, a: str, b: str, sets: Mapping[str, Tensor], work: Work, advance: Advance
+    ) -> Tensor:
+        """Return the table of two sets, of which this process fills its rows."""
+        rows, name = work.share.of(len(sets[a])), f"{work.shelf}{a}-{b}"
+        total = np.zeros((len(sets[a]), len(sets[b])))
+        kept, done = work.store.get(name), 0
+        if kept is not None:  # the table so far, and how many of the rows are in it
+            total, done = kept[:-1], int(kept[-1, 0])
+            advance(sum(_told(row, len(sets[b]), mirrored=a == b) for row in rows[:done]))
+        for start in range(done, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            found = self.table(sets[a], sets[b], rows=part, progress=advance)
+            total += found.double().cpu().numpy()
+            mark = np.full((1, total.shape[1]), start + len(part))
+            work.store.put({name: np.concatenate([total, mark])})
+        return work.share.sum(torch.from_numpy(total))
+
+
+@dataclass(frozen=True)
+class ByExactMatching:
+    """Exact EMD, of which only the pairs are solved that bounds leave open."""
+
+    definition: str
+    method: str
+    squared: bool
+
+    def pairs(self, sets: Mapping[str, Tensor]) -> int:
+        """Return the number of pairs of different shapes."""
+        sizes = [len(sets[rival]) + len(sets["reference"]) for rival in _rivals(sets)]
+        return sum(size * (size - 1) // 2 for size in sizes)
+
+    def __call__(
+        self, sets: Mapping[str, Tensor], work: Work, advance: Advance
+    ) -> dict[str, Neighbours]:
+        """Search for each rival in turn; pairs of references are looked at once for all."""
+        cache = PairCache()
+        kept = {
+            name.removeprefix(work.shelf): work.store.get(name)
+            for name in work.store.names()
+            if name.startswith(work.shelf)
+        }
+        cache.restore({name: table for name, table in kept.items() if table is not None})
+        found = {}
+        for rival in _rivals(sets):
+            told = 0
+
+            def decided(done: int, total: int) -> None:
+                nonlocal told
+                # Every process is told of the work of all.
+                advance((done - told) // work.share.size)
+                told = done
+                work.store.put({work.shelf + key: t for key, t in cache.state().items()})
+
+            found[rival] = exact_neighbours(
+                sets[rival], sets["reference"],
+                squared=self.squared, cache=cache, names=(rival, "reference"),
+                progress=decided, share=work.share,
+            )  # fmt: skip
+        return found
+
+
+def _rivals(sets: Mapping[str, Tensor]) -> list[str]:
+    return [name for name in sets if name != "reference"]
+
+
+def _meetings(sets: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """Return which sets have to be compared, the references with themselves only once."""
+    meetings = [("reference", "reference")]
+    for rival in _rivals(sets):
+        meetings += [(rival, "reference"), (rival, rival)]
+    return meetings
+
+
+def _told(row: int, columns: int, *, mirrored: bool) -> int:
+    """Return how many pairs a row of a table stands for, as `pairwise_chamfer` counts them."""
+    return 2 * (columns - row) - 1 if mirrored else columns
+
+
+def _matched(
+    a: Tensor, b: Tensor, /, *, rows: range | None = None, progress: Advance | None = None
+) -> Tensor:
+    """Return EMD within 1 % of the truth for all pairs; a `Table`."""
+
+    def distance(one: Tensor, many: Tensor) -> Tensor:
+        return match(one.expand_as(many), many, error=NEAR).cost
+
+    return _one_by_one(a, b, distance, rows, progress, mirrored=a is b)
+
+
+def _legacy(kind: Kind) -> Table:
+    def table(
+        a: Tensor, b: Tensor, /, *, rows: range | None = None, progress: Advance | None = None
+    ) -> Tensor:
+        # The published code takes references first. It is not symmetric, so nothing is mirrored.
+        def distance(one: Tensor, many: Tensor) -> Tensor:
+            return legacy_emd(many, one.expand_as(many), kind)
+
+        return _one_by_one(a, b, distance, rows, progress, mirrored=False)
+
+    return table
+
+
+def _one_by_one(
+    a: Tensor,
+    b: Tensor,
+    distance: Callable[[Tensor, Tensor], Tensor],
+    rows: range | None,
+    progress: Advance | None,
+    *,
+    mirrored: bool,
+) -> Tensor:
+    """Fill rows of a table with the distances of one cloud (1, N, 3) to several (B, N, 3)."""
+    table = a.new_zeros(len(a), len(b), dtype=torch.float64)
+    for row in range(len(a)) if rows is None else rows:
+        first = row + 1 if mirrored else 0
+        for start in range(first, len(b), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            table[row, part] = distance(a[row : row + 1], b[part]).double()
+        if mirrored:
+            table[first:, row] = table[row, first:]
+        if progress is not None:
+            progress(_told(row, len(b), mirrored=a is b))
+    return table
+
+
+EXACT = "exact cheapest matching, on the CPU; pairs that bounds prove not to matter are left out"
+SOFT = "soft matching at nine temperatures as the CUDA code of the field does it; not symmetric"
+
+DISTANCES: dict[str, Comparison] = {
+    "CD": ByTables(
+        "Chamfer: mean squared distance to the nearest point, both ways added; squared units",
+        "all distances, exact to rounding",
+        pairwise_chamfer,
+    ),
+    "EMD": ByExactMatching(
+        "mean distance of matched points in the cheapest one-to-one matching; units of the clouds",
+        EXACT,
+        squared=False,
+    ),
+    "EMD-squared": ByExactMatching(
+        "mean squared distance of matched points in the one-to-one matching that makes it least; "
+        "squared units",
+        EXACT,
+        squared=True,
+    ),
+    "EMD-1%": ByTables(
+        "as EMD, but each distance may be up to 1 % too large",
+        f"a matching for every pair, proven to be within {100 * NEAR:g} % of the cheapest",
+        _matched,
+    ),
+    "EMD-pointflow": ByTables(
+        "what PointFlow's CUDA code calls EMD: mean distance under a soft matching, 5 to 40 % "
+        "more than the true one; units of the clouds",
+        SOFT,
+        _legacy("pointflow"),
+    ),
+    "EMD-pvd": ByTables(
+        "what the code of PVD and LION calls EMD: mean squared distance under a soft matching; "
+        "squared units",
+        SOFT,
+        _legacy("pvd"),
+    ),
+    "EMD-sum-squared": ByTables(
+        "what PyTorchEMD returns: sum of squared distances under a soft matching; squared units",
+        SOFT,
+        _legacy("sum-squared"),
+    ),
+}
