@@ -41,6 +41,14 @@ class Share:
             for number, piece in enumerate(pieces):
                 distributed.broadcast(piece, src=number % self.size)
 
+    def from_main(self, value: _T) -> _T:
+        """Return what the main process has, in every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
     def sum(self, part: Tensor) -> Tensor:
         """Return the sum of the tensors of all processes, by way of the CPU."""
         if self.size == 1:

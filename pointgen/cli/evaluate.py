@@ -18,6 +18,7 @@ from pointgen.cli.together import bar, node_first, together
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pointgen.datasets import CloudDataset
     from pointgen.metrics.evaluate import Scoring
     from pointgen.metrics.work import Work
     from pointgen.processes import Share
@@ -106,7 +107,14 @@ def evaluate(
     """
     for target in (out, html):
         check_free(target, force=force)
+    if out is not None and out == html:
+        raise ValueError(f"--out and --html: expected two files, got {out} for both")
     if pairs:
+        given: dict[str, object] = {"--html": html, "--protocol": protocol}
+        given |= {"--oracle": oracle, "--units": units, "--split": split}
+        given |= {"--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
+        if unfit := [name for name, value in given.items() if value]:
+            raise ValueError(f"--pairs does not go with {', '.join(unfit)}")
         result, text = paired(
             samples, reference, points, seed, threshold=threshold, exact=Emd.NONE not in (emd or ())
         )
@@ -116,12 +124,17 @@ def evaluate(
     with together() as share:
         on = torch_device(device)
         # Quick to fail, so first.
-        given = None if is_run(samples) else _clouds(samples, scoring.points, seed)
+        read = None if is_run(samples) else _clouds(samples, scoring.points, (seed, 0))
         real, beside = node_first(
             lambda: _reference(reference, oracle, split, scoring.points, seed), share
         )
-        made = _generated(samples, real, seed, weights, on, share) if given is None else given
-        work = _work({"samples": made, "reference": real}, beside, scoring, share)
+        wanted = min(real.shape[1], scoring.points or real.shape[1])
+        made = (
+            _generated(samples, len(real), wanted, seed, weights, on, share)
+            if read is None
+            else read
+        )
+        work = _work({"samples": made, "reference": real}, beside, scoring, share, on)
         with bar("scoring", share) as advance:
             from pointgen.metrics.evaluate import evaluate as score
 
@@ -133,12 +146,12 @@ def evaluate(
                 work=work,
                 progress=advance,
             )
-        work.store.close()
     if not share.main:
+        work.store.close()
         return
     origin = {"samples_from": str(samples), "reference_from": str(reference)}
     origin |= {"split": split} if is_run(reference) else {}
-    origin |= {"protocol": protocol} if protocol else {}
+    origin |= {"protocol": _followed(protocol, scoring, reference)} if protocol else {}
     lines = [f"{name.replace('_', ' ')}: {value}" for name, value in origin.items()]
     _publish(origin | sheet.to_json(), "\n".join([*lines, str(sheet)]), out, json)
     if html is not None:
@@ -146,6 +159,7 @@ def evaluate(
 
         save_sheet_page(html, sheet, made, real, origin)
         say(f"wrote {html}")
+    work.store.close()  # last: what could not be written costs no more than another try
 
 
 def _scoring(
@@ -156,7 +170,7 @@ def _scoring(
     split: Split | None,
     seed: int,
 ) -> tuple[Scoring, Split]:
-    """Return what to measure and on which split; what is given beats what a protocol says."""
+    """Return what to measure and on which split."""
     from pointgen.metrics.evaluate import Scoring
     from pointgen.metrics.protocols import PROTOCOLS
 
@@ -171,13 +185,26 @@ def _scoring(
         )
     return (
         Scoring(
-            published.distances if emd is None else tuple(distances),
+            tuple(dict.fromkeys([*published.distances, *distances])),
             points or published.points,
             published.units,
             seed=seed,
         ),
         published.split,
     )
+
+
+def _followed(protocol: Published, scoring: Scoring, reference: Path) -> str:
+    """Name the protocol, with what of it was not followed."""
+    from pointgen.metrics.protocols import PROTOCOLS
+
+    published = PROTOCOLS[protocol]
+    but = []
+    if scoring.points != published.points:
+        but.append(f"with {scoring.points} points instead of {published.points}")
+    if not is_run(reference):
+        but.append(f"of a file, which should be the {published.split} split")
+    return " ".join([protocol, *([f"({', '.join(but)})"] if but else []), "-", published.source])
 
 
 def _distance(emd: Emd) -> str | None:
@@ -192,9 +219,9 @@ def _reference(
     if oracle == "half":
         beside = "half"
     elif oracle not in (None, "none"):
-        beside = _clouds(Path(oracle), points, seed)
+        beside = _clouds(Path(oracle), points, (seed, 2))
     if not is_run(reference):
-        real = _clouds(reference, points, seed)
+        real = _clouds(reference, points, (seed, 1))
         return real, "half" if oracle is None and len(real) > 3 else beside
     from pointgen.training.checkpoint import read_run
 
@@ -202,14 +229,23 @@ def _reference(
     if points is not None:
         data = data.model_copy(update={"num_points": points})
     real = data.build(split).points()
-    if oracle is None:
-        beside = "half" if split == "train" else data.build("train").points(len(real))
-    return real, beside
+    if oracle is None and split != "train":
+        return real, _some(data.build("train"), len(real), seed)
+    return real, "half" if oracle is None and len(real) > 3 else beside
+
+
+def _some(shapes: CloudDataset, count: int, seed: int) -> Tensor:
+    """Return the points of random shapes: the first ones may all be of one category."""
+    import numpy as np
+
+    order = np.random.default_rng((seed, 2)).permutation(len(shapes))
+    return shapes.points_of(sorted(order[:count].tolist()))
 
 
 def _generated(
     samples: Path,
-    real: Tensor,
+    count: int,
+    points: int,
     seed: int,
     weights: Literal["model", "best"],
     device: str,
@@ -219,10 +255,10 @@ def _generated(
 
     model = load(samples, device=device, weights=weights)
     with bar("generating", share) as advance:
-        return sample(model, len(real), real.shape[1], seed=seed, share=share, advance=advance)
+        return sample(model, count, points, seed=seed, share=share, advance=advance)
 
 
-def _clouds(path: Path, points: int | None, seed: int) -> Tensor:
+def _clouds(path: Path, points: int | None, seed: tuple[int, int]) -> Tensor:
     """Read a set; clouds of equal size stay whole: the sheet thins them, and says so."""
     shapes = read_shapes(path, seed=seed)
     if points is not None and (shapes.normals or len({len(c) for c in shapes.points}) > 1):
@@ -231,15 +267,18 @@ def _clouds(path: Path, points: int | None, seed: int) -> Tensor:
 
 
 def _work(
-    clouds: dict[str, Tensor], beside: Tensor | str | None, scoring: Scoring, share: Share
+    clouds: dict[str, Tensor], beside: Tensor | str | None, scoring: Scoring, share: Share, on: str
 ) -> Work:
     """Return this process's share, with the cache of just this work."""
+    from importlib.metadata import version
+
     from pointgen.files.cache import user_cache
     from pointgen.metrics.store import Store, fingerprint
     from pointgen.metrics.work import Work
 
     more = {} if beside is None or isinstance(beside, str) else {"oracle": beside}
-    settings = (scoring, beside if isinstance(beside, str) else None, share)
+    half = beside if isinstance(beside, str) else None
+    settings = (scoring, half, share, on, version("pointgen"))
     name = fingerprint(clouds | more, *settings)
     return Work(share, Store(user_cache("scores") / f"{name}.npz"))
 

@@ -48,13 +48,16 @@ def is_run(path: Path) -> bool:
     return path.suffix == ".safetensors" or (path / "config.toml").is_file()
 
 
-def read_shapes(path: Path, *, num_points: int | None = None, seed: int = 0) -> Shapes:
+def read_shapes(
+    path: Path, *, num_points: int | None = None, seed: int | tuple[int, int] = 0
+) -> Shapes:
     """Read clouds, and sample meshes by area, from a file or a folder.
 
     Args:
         path: file or folder.
         num_points: draw this many points of each; None keeps clouds as they are.
-        seed: of the draws, which depend on it and the shape's place alone.
+        seed: of the draws, which depend on it and the shape's place alone. Two numbers: the second
+            says which of several inputs this is, so that like shapes are not drawn alike.
 
     Raises:
         ValueError: Nothing is there, or something in it cannot be used.
@@ -66,12 +69,13 @@ def read_shapes(path: Path, *, num_points: int | None = None, seed: int = 0) -> 
 
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
+    seeds = seed if isinstance(seed, tuple) else (seed,)
     meshes = _meshes(path)
     if path.is_file() and is_mesh(path):
         meshes = [path]
     if meshes:
         count = num_points or MESH_POINTS
-        drawn = [_sampled(mesh, count, (seed, i)) for i, mesh in enumerate(meshes)]
+        drawn = [_sampled(mesh, count, (*seeds, i)) for i, mesh in enumerate(meshes)]
         root = path if path.is_dir() else path.parent
         ids = [mesh.relative_to(root).with_suffix("").as_posix() for mesh in meshes]
         return Shapes(ids, [points for points, _ in drawn], [normals for _, normals in drawn])
@@ -83,7 +87,9 @@ def read_shapes(path: Path, *, num_points: int | None = None, seed: int = 0) -> 
                 raise ValueError(
                     f"{path}: {cloud.id} has {len(cloud.points)} points, {num_points} are wanted"
                 )
-            clouds[index] = resample(cloud.points, num_points, np.random.default_rng((seed, index)))
+            clouds[index] = resample(
+                cloud.points, num_points, np.random.default_rng((*seeds, index))
+            )
     return Shapes([cloud.id for cloud in found], clouds)
 
 
@@ -108,7 +114,7 @@ def _meshes(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and is_mesh(path)]
 
 
-def _sampled(path: Path, count: int, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _sampled(path: Path, count: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return points and their normals, both (count, 3)."""
     import numpy as np
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import progress, say
-from pointgen.cli.inputs import Shapes, read_shapes
+from pointgen.cli.inputs import Shapes, is_run, read_shapes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +37,16 @@ def paired(
     from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
 
     near = Threshold.parse(threshold)
-    ours, theirs = (read_shapes(path, num_points=points, seed=seed) for path in (first, second))
-    order = _partners(ours, theirs, first, second)
+    for path in (first, second):
+        if is_run(path):
+            raise ValueError(
+                f"{path}: is a run; --pairs takes clouds, as `reconstruct` writes them"
+            )
+    ours, theirs = (
+        read_shapes(path, num_points=points, seed=(seed, side))
+        for side, path in enumerate((first, second))
+    )
+    order, by = _partners(ours, theirs, first, second)
     theirs = _chosen(theirs, order)
     a, b = ours.stacked(str(first)), theirs.stacked(str(second))
     if exact and a.shape != b.shape:
@@ -68,20 +76,21 @@ def paired(
     result = {
         "samples_from": str(first),
         "reference_from": str(second),
+        "paired_by": by,
         "shapes": len(a),
         "points": [a.shape[1], b.shape[1]],
         "threshold": near.description,
         "seed": seed,
         "means": means,
         "standard_deviations": spreads,
-        "each": {
-            name: {key: values[i].item() for key, values in scores.items()}
+        "each": [
+            {"id": name} | {key: values[i].item() for key, values in scores.items()}
             for i, name in enumerate(ours.ids)
-        },
+        ],
         "definitions": definitions,
     }
     width = max(map(len, means))
-    lines = [f"{len(a)} pairs, {a.shape[1]} points against {b.shape[1]}"]
+    lines = [f"{len(a)} pairs by {by}, {a.shape[1]} points against {b.shape[1]}"]
     lines += [f"{n.ljust(width)}  {means[n]:.5g} (± {spreads[n]:.2g} over shapes)" for n in means]
     lines += [f"Threshold: {near.description}."]
     lines += ["Worst by CD: " + ", ".join(f"{ours.ids[i]} {scores['CD'][i]:.3g}" for i in worst)]
@@ -89,18 +98,20 @@ def paired(
     return result, "\n".join(lines)
 
 
-def _partners(ours: Shapes, theirs: Shapes, first: Path, second: Path) -> list[int]:
-    """Return the place of each cloud's reference: by name where all names agree, else by place."""
+def _partners(ours: Shapes, theirs: Shapes, first: Path, second: Path) -> tuple[list[int], str]:
+    """Return the place of each cloud's reference, and whether they were found by name or place."""
     places = {name: place for place, name in enumerate(theirs.ids)}
-    if len(places) == len(theirs.ids) and set(ours.ids) <= places.keys():
-        return [places[name] for name in ours.ids]
-    if len(ours.ids) != len(theirs.ids):
-        missing = [name for name in ours.ids if name not in places]
-        raise ValueError(
-            f"{second}: expected a reference for each of the {len(ours.ids)} clouds of {first} by "
-            f"name, or as many in the same order; got {len(theirs.ids)}, none named {missing[0]}"
-        )
-    return list(range(len(ours.ids)))
+    missing = [name for name in ours.ids if name not in places]
+    if not missing and len(set(ours.ids)) == len(ours.ids) and len(places) == len(theirs.ids):
+        return [places[name] for name in ours.ids], "name"
+    strangers = len(missing) == len(ours.ids) or not missing
+    if strangers and len(ours.ids) == len(theirs.ids):
+        return list(range(len(ours.ids))), "place"
+    raise ValueError(
+        f"{second}: expected a reference for each of {len(ours.ids)} clouds of {first} by name, "
+        f"or other names and as many in the same order; got {len(theirs.ids)}, none named "
+        f"{(missing or ours.ids)[0]}"
+    )
 
 
 def _chosen(shapes: Shapes, order: list[int]) -> Shapes:

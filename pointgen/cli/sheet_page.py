@@ -36,12 +36,13 @@ def save_sheet_page(
     from pointgen.view.report import Section, Table, save_report
 
     failed = set(sheet.failed)
-    made = [cloud for place, cloud in enumerate(samples.numpy()) if place not in failed]
+    places = [place for place in range(len(samples)) if place not in failed]
+    made = list(samples.numpy()[places])
     real = list(reference.numpy())
     table = sheet.table()
     sections = [
         Section("Scores", [Table(table[0], table[1:]), *sheet.notes]),
-        *_pictures(sheet.samples.neighbours, made, real),
+        *_pictures(sheet.samples.neighbours, made, real, places),
         Section("Definitions", [Table(["name", "meaning"], list(sheet.definitions.items()))]),
         Section("How it was measured", [Table(["what", "value"], _facts(sheet, origin))]),
     ]
@@ -49,9 +50,12 @@ def save_sheet_page(
 
 
 def _pictures(
-    by: Mapping[str, Neighbours], made: list[np.ndarray], real: list[np.ndarray]
+    by: Mapping[str, Neighbours],
+    made: list[np.ndarray],
+    real: list[np.ndarray],
+    places: list[int],
 ) -> list[Section]:
-    """Return for each distance the nearest pairs, from the best to the worst samples."""
+    """Return for each distance the nearest pairs; `places` are those of the samples as given."""
     from pointgen.view.report import Section
 
     sections = []
@@ -66,14 +70,14 @@ def _pictures(
             ("The first samples", list(range(len(order)))[:SHOWN]),
         ):
             pairs = [(made[s], real[nearest[s]]) for s in chosen]
-            captions = [f"sample {s}" for s in chosen]
+            captions = [f"sample {places[s]}" for s in chosen]
             captions += [f"ref. {nearest[s]}: {distances[s]:.3g}" for s in chosen]
             parts.append(_rows(title, pairs, captions, "their nearest references"))
         order = neighbours.minima.argsort(descending=True, stable=True).tolist()[:SHOWN]
         nearest = neighbours.nearest_sample.tolist()
         pairs = [(real[r], made[nearest[r]]) for r in order]
         captions = [f"reference {r}" for r in order]
-        captions += [f"sample {nearest[r]}: {neighbours.minima[r]:.3g}" for r in order]
+        captions += [f"sample {places[nearest[r]]}: {neighbours.minima[r]:.3g}" for r in order]
         parts.append(_rows("References that no sample is near", pairs, captions, "their nearest"))
         sections.append(Section(f"Nearest pairs by {name}", parts))
     return sections
@@ -86,7 +90,9 @@ def _rows(
     from pointgen.view.report import Picture
     from pointgen.view.still import draw
 
-    clouds = [pair[row][:DRAWN] for row in range(2) for pair in pairs]
+    # Every so many: the first of a scan are only one end of it.
+    whole = [pair[row] for row in range(2) for pair in pairs]
+    clouds = [cloud[:: -(-len(cloud) // DRAWN)] for cloud in whole]
     image = draw(clouds, captions=captions, columns=len(pairs), size=SIZE, fit="each")
     return Picture(image, f"{title}; below them {below}, with the distance.")
 
@@ -94,8 +100,8 @@ def _rows(
 def _facts(sheet: Sheet, origin: dict[str, str]) -> list[tuple[str, str]]:
     facts = {name.replace("_", " "): value for name, value in origin.items()}
     facts |= {f"{name} found by": method for name, method in sheet.methods.items()}
-    for name, effort in sheet.effort.items():
-        facts[f"{name}, effort"] = ", ".join(f"{what} {n}" for what, n in effort.items())
+    for name, found in sheet.samples.neighbours.items():
+        facts[f"{name}, effort"] = ", ".join(f"{what} {n}" for what, n in found.effort.items())
     facts |= {"seed": str(sheet.seed)}
     facts |= {"software": ", ".join(f"{name} {v}" for name, v in sheet.software.items())}
     return list(facts.items())

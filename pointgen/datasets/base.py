@@ -128,9 +128,12 @@ class CloudDataset(Dataset[Item]):
         Args:
             count: of the first so many shapes only; the others are not read.
         """
-        shapes = range(len(self))[:count]
-        targets = (self._pools(index)[1][: self._num_points] for index in shapes)
-        return torch.stack([self._cloud(index, target) for index, target in enumerate(targets)])
+        return self.points_of(range(len(self))[:count])
+
+    def points_of(self, shapes: Sequence[int]) -> Tensor:
+        """Return the fixed targets of the shapes at these places, (S, num_points, 3)."""
+        targets = ((index, self._pools(index)[1][: self._num_points]) for index in shapes)
+        return torch.stack([self._cloud(index, target) for index, target in targets])
 
     def standardization(self) -> Standardization:
         """Return mean and standard deviation of all points of both pools, by `normalize`.

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
+import numpy as np
+from scipy.spatial.distance import cdist
 
 __all__ = ["profile_bounds", "profiles"]
 
@@ -24,36 +24,34 @@ __all__ = ["profile_bounds", "profiles"]
 DIRECTIONS = 32
 RUNS = 32
 RADIUS = 1.0
-EXACT = "donot_use_mm_for_euclid_dist"  # the other way cancels for near points
 
 
-@torch.no_grad()
-def profiles(clouds: Tensor, *, squared: bool = False) -> Tensor:
+def profiles(clouds: np.ndarray, *, squared: bool = False) -> np.ndarray:
     """Return what `profile_bounds` compares.
 
     Args:
-        clouds: (S, N, 3), best centred and within [-1, 1], which only tightens the bounds.
+        clouds: (S, N, 3) float64, best centred and within [-1, 1], which only tightens the bounds.
         squared: Whether the cost of an edge is its squared length, not its length.
 
     Returns:
         (S, F, G) float64: weighted means of runs of sorted values, for F functions.
     """
-    lines = _half_sphere(DIRECTIONS).to(clouds.device)
-    landmarks = RADIUS * torch.cat([lines, -lines])
+    lines = _half_sphere(DIRECTIONS)
+    landmarks = RADIUS * np.concatenate([lines, -lines])
     count = clouds.shape[1]
-    ends = torch.linspace(0, count, min(RUNS, count) + 1, device=clouds.device).round().long()
-    share = ends.diff().double() / count
+    ends = np.linspace(0, count, min(RUNS, count) + 1).round().astype(int)
+    sizes = np.diff(ends)
+    weights = sizes / count
+    scale = (np.sqrt(weights) if squared else weights) / sizes
     rows = []
-    for cloud in clouds.double():
-        values = torch.cat([cloud @ lines.mT, torch.cdist(cloud, landmarks, compute_mode=EXACT)], 1)
-        sums = torch.nn.functional.pad(values.sort(dim=0).values.cumsum(dim=0), (0, 0, 1, 0))
-        means = sums[ends].diff(dim=0).mT / (share * count)
-        rows.append(means * (share.sqrt() if squared else share))
-    return torch.stack(rows)
+    for cloud in clouds:
+        values = np.concatenate([lines @ cloud.T, cdist(landmarks, cloud)])
+        values.sort(axis=1)
+        rows.append(np.add.reduceat(values, ends[:-1], axis=1) * scale)
+    return np.stack(rows)
 
 
-@torch.no_grad()
-def profile_bounds(a: Tensor, b: Tensor, *, squared: bool = False) -> Tensor:
+def profile_bounds(a: np.ndarray, b: np.ndarray, *, squared: bool = False) -> np.ndarray:
     """Return lower bounds of the mean edge cost of the cheapest matchings of all pairs.
 
     Args:
@@ -64,20 +62,20 @@ def profile_bounds(a: Tensor, b: Tensor, *, squared: bool = False) -> Tensor:
     Returns:
         (S, R) float64, in the units of the clouds, squared if `squared`.
     """
-    rows = []
-    for row in a:
-        gaps = b - row
-        rows.append((gaps.square() if squared else gaps.abs()).sum(dim=2).amax(dim=1))
-    return torch.stack(rows)
+    metric = "sqeuclidean" if squared else "cityblock"
+    bounds = np.zeros((len(a), len(b)))
+    for function in range(a.shape[1]):
+        np.maximum(bounds, cdist(a[:, function], b[:, function], metric), out=bounds)
+    return bounds
 
 
-def _half_sphere(count: int) -> Tensor:
+def _half_sphere(count: int) -> np.ndarray:
     """Return unit vectors (count, 3), evenly spread over half of the sphere.
 
-    Source: Gonzalez 2010, "Measurement of areas on a sphere using Fibonacci lattices".
+    Source: Gonzalez 2010, the Fibonacci lattice.
     """
-    place = torch.arange(count, dtype=torch.float64) + 0.5
+    place = np.arange(count) + 0.5
     height = place / count
-    radius = (1 - height.square()).sqrt()
+    radius = np.sqrt(1 - height**2)
     turn = math.pi * (1 + math.sqrt(5)) * place
-    return torch.stack([radius * turn.cos(), radius * turn.sin(), height], dim=1)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)

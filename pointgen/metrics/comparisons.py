@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +24,6 @@ from pointgen.metrics.work import Work
 
 __all__ = ["DISTANCES", "Comparison"]
 
-ROWS_AT_ONCE = 16  # of a table, between two looks at whether it is time to save
 PAIRS_AT_ONCE = 16  # of clouds to be matched
 NEAR = 0.01  # relative error of "EMD-1%"
 
@@ -76,6 +76,8 @@ class ByTables:
     definition: str
     method: str
     table: Table
+    rows_at_once: int = 1
+    """Between two looks at whether it is time to save."""
 
     def pairs(self, sets: Mapping[str, Tensor]) -> int:
         """Return the size of all tables."""
@@ -100,16 +102,16 @@ class ByTables:
         """Return the table of two sets, of which this process fills its rows."""
         rows, name = work.share.of(len(sets[a])), f"{work.shelf}{a}-{b}"
         total = np.zeros((len(sets[a]), len(sets[b])))
-        kept, done = work.store.get(name), 0
-        if kept is not None:  # the table so far, and how many of the rows are in it
+        done = 0
+        if name in work.store.names():
+            kept = work.store[name]
             total, done = kept[:-1], int(kept[-1, 0])
             advance(sum(_told(row, len(sets[b]), mirrored=a == b) for row in rows[:done]))
-        for start in range(done, len(rows), ROWS_AT_ONCE):
-            part = rows[start : start + ROWS_AT_ONCE]
+        for start in range(done, len(rows), self.rows_at_once):
+            part = rows[start : start + self.rows_at_once]
             found = self.table(sets[a], sets[b], rows=part, progress=advance)
             total += found.double().cpu().numpy()
-            mark = np.full((1, total.shape[1]), start + len(part))
-            work.store.put({name: np.concatenate([total, mark])})
+            work.store.put(partial(_marked, name, total, start + len(part)))
         return work.share.sum(torch.from_numpy(total))
 
 
@@ -131,12 +133,8 @@ class ByExactMatching:
     ) -> dict[str, Neighbours]:
         """Search for each rival in turn; pairs of references are looked at once for all."""
         cache = PairCache()
-        kept = {
-            name.removeprefix(work.shelf): work.store.get(name)
-            for name in work.store.names()
-            if name.startswith(work.shelf)
-        }
-        cache.restore({name: table for name, table in kept.items() if table is not None})
+        # Rounds must be the same in all processes, so they all begin with what the main one knows.
+        cache.restore(work.share.from_main(_kept(work)))
         found = {}
         for rival in _rivals(sets):
             told = 0
@@ -146,7 +144,7 @@ class ByExactMatching:
                 # Every process is told of the work of all.
                 advance((done - told) // work.share.size)
                 told = done
-                work.store.put({work.shelf + key: t for key, t in cache.state().items()})
+                work.store.put(lambda: {work.shelf + key: t for key, t in cache.state().items()})
 
             found[rival] = exact_neighbours(
                 sets[rival], sets["reference"],
@@ -154,6 +152,17 @@ class ByExactMatching:
                 progress=decided, share=work.share,
             )  # fmt: skip
         return found
+
+
+def _marked(name: str, table: np.ndarray, done: int) -> dict[str, np.ndarray]:
+    """Return a table so far by its name, with a last row that says how many rows are in it."""
+    return {name: np.concatenate([table, np.full((1, table.shape[1]), done)])}
+
+
+def _kept(work: Work) -> dict[str, np.ndarray]:
+    """Return what the store has on this shelf, by the names without it."""
+    names = [name for name in work.store.names() if name.startswith(work.shelf)]
+    return {name.removeprefix(work.shelf): work.store[name] for name in names}
 
 
 def _rivals(sets: Mapping[str, Tensor]) -> list[str]:
@@ -228,6 +237,7 @@ DISTANCES: dict[str, Comparison] = {
         "Chamfer: mean squared distance to the nearest point, both ways added; squared units",
         "all distances, exact to rounding",
         pairwise_chamfer,
+        rows_at_once=16,
     ),
     "EMD": ByExactMatching(
         "mean distance of matched points in the cheapest one-to-one matching; units of the clouds",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Literal
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -44,6 +45,23 @@ class Scoring:
     draws: int = 1000
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: There is no such distance, or a number makes no sense.
+        """
+        unknown = [name for name in self.distances if name not in DISTANCES]
+        if unknown or not self.distances:
+            came = ", ".join(unknown) or "none"
+            raise ValueError(f"distances: expected some of {', '.join(DISTANCES)}, got {came}")
+        if self.points is not None and self.points < 1:
+            raise ValueError(f"points: expected at least 1, got {self.points}")
+        if not 0 < self.level < 1 or self.draws < 0:
+            raise ValueError(
+                f"level and draws: expected a share and a count, got {self.level} and {self.draws}"
+            )
+
 
 def evaluate(
     samples: Tensor | np.ndarray,
@@ -76,9 +94,8 @@ def evaluate(
             finite, no sample is left, or there is no such distance.
     """
     scoring, work = scoring or Scoring(), work or Work()
-    if unknown := [name for name in scoring.distances if name not in DISTANCES]:
-        known = ", ".join(DISTANCES)
-        raise ValueError(f"distances: expected some of {known}, got {', '.join(unknown)}")
+    if isinstance(oracle, str) and oracle != "half":
+        raise ValueError(f"oracle: expected clouds, half or None, got {oracle!r}")
     sets = {"samples": _clouds("samples", samples)}
     device = sets["samples"].device
     sets["reference"] = _clouds("reference", reference).to(device)
@@ -86,28 +103,27 @@ def evaluate(
         sets["oracle"] = _clouds("oracle", oracle).to(device)
     points = {name: clouds.shape[1] for name, clouds in sets.items()}
     count = _count(points, scoring.points)
-    generator = torch.Generator().manual_seed(scoring.seed)
-    sets = {name: _thin(clouds, count, generator) for name, clouds in sets.items()}
+    sets = {name: _thin(clouds, count, _noise(scoring, name)) for name, clouds in sets.items()}
     sets = {name: in_units(clouds, scoring.units) for name, clouds in sets.items()}
     sets, failed = _without_failures(sets)
     contests = [sets]
     if isinstance(oracle, str):
-        contests.append(_halves(sets["reference"], generator))
-    rows, effort = _compare(contests, scoring, work, progress)
+        contests.append(_halves(sets["reference"], _noise(scoring, "halves")))
+    rows = _compare(contests, scoring, work, progress)
+    compared = rows["samples"].neighbours
     return Sheet(
         samples=rows["samples"],
         oracle=rows.get("oracle"),
         oracle_from=_origin(oracle),
         points=points,
         failed=failed,
-        resampled_to=count if set(points.values()) != {count} else None,
+        compared_points=count,
         outside={name: outside_share(sets[name]) for name in ("samples", "reference")},
         units=scoring.units,
         level=scoring.level,
         seed=scoring.seed,
-        distances={name: DISTANCES[name].definition for name in scoring.distances},
-        methods={name: DISTANCES[name].method for name in scoring.distances},
-        effort=effort,
+        distances={name: DISTANCES[name].definition for name in compared},
+        methods={name: f"{DISTANCES[name].method}; clouds on {device}" for name in compared},
         software={name: version(name) for name in SOFTWARE},
     )
 
@@ -117,9 +133,10 @@ def _compare(
     scoring: Scoring,
     work: Work,
     progress: Callable[[int, int], None] | None,
-) -> tuple[dict[str, Row], dict[str, dict[str, int]]]:
-    """Return the scores of every set but the references, and what each distance took."""
-    total = sum(DISTANCES[name].pairs(sets) for name in scoring.distances for sets in contests)
+) -> dict[str, Row]:
+    """Return the scores of every set but the references."""
+    distances = dict.fromkeys(scoring.distances)
+    total = sum(DISTANCES[name].pairs(sets) for name in distances for sets in contests)
     done = 0
 
     def advance(pairs: int) -> None:
@@ -129,18 +146,15 @@ def _compare(
             progress(done, total)
 
     rows: dict[str, Row] = {}
-    effort: dict[str, dict[str, int]] = {name: {} for name in scoring.distances}
     for number, sets in enumerate(contests):
         found: dict[str, dict[str, Neighbours]] = {}
-        for name in scoring.distances:
+        for name in distances:
             shelf = replace(work, shelf=f"{name}/{number}/")
             compared = DISTANCES[name](sets, shelf, advance)
             for rival, neighbours in compared.items():
                 found.setdefault(rival, {})[name] = neighbours
-                for what, pairs in neighbours.effort.items():
-                    effort[name][what] = effort[name].get(what, 0) + pairs
         rows |= {rival: _row(sets, rival, by, scoring) for rival, by in found.items()}
-    return rows, effort
+    return rows
 
 
 def _row(sets: dict[str, Tensor], rival: str, by: dict[str, Neighbours], scoring: Scoring) -> Row:
@@ -175,6 +189,11 @@ def _count(points: dict[str, int], wanted: int | None) -> int:
             f"{fewest}: has clouds of {points[fewest]} points, {wanted} of each are wanted"
         )
     return wanted or points[fewest]
+
+
+def _noise(scoring: Scoring, use: str) -> torch.Generator:
+    """Return a source of its own for each set: no other set changes what is drawn of it."""
+    return torch.Generator().manual_seed(scoring.seed + crc32(use.encode()))
 
 
 def _origin(oracle: Tensor | np.ndarray | str | None) -> str | None:

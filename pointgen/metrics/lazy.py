@@ -141,7 +141,7 @@ class _Shapes:
     """All clouds of both sets, samples first, as the bounds and the solver take them."""
 
     points: np.ndarray  # (S + R, N, 3) float64, data units
-    profiles: Tensor
+    profiles: np.ndarray
     pyramids: np.ndarray
     unit: float  # a cost of 1 of the bounds in (squared) data units
     slack: float  # what rounding may add to a bound, (squared) data units
@@ -150,7 +150,7 @@ class _Shapes:
 
     def first_bounds(self, rows: range, columns: range) -> np.ndarray:
         a, b = (self.profiles[part.start : part.stop] for part in (rows, columns))
-        return (self.unit * profile_bounds(a, b, squared=self.squared)).numpy()
+        return self.unit * profile_bounds(a, b, squared=self.squared)
 
     def look(self, first: int, second: int, known: _Known, goal: float) -> _Known:
         """Find out more of a pair: whether it is above the goal, or its distance."""
@@ -191,7 +191,7 @@ def _shapes(samples: Tensor, references: Tensor, squared: bool, solve: Solve) ->
     power = 2 if squared else 1
     return _Shapes(
         points=both.numpy(),
-        profiles=profiles(inside, squared=squared),
+        profiles=profiles(inside.numpy(), squared=squared),
         pyramids=pyramids(inside),
         unit=scale**power,
         slack=ROUNDING * float((high - low).norm()) ** power,

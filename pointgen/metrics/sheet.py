@@ -48,6 +48,7 @@ class Row:
             "references": self.shapes[1],
             "scores": self.scores,
             "intervals": {name: list(limits) for name, limits in self.intervals.items()},
+            "effort": {name: found.effort for name, found in self.neighbours.items()},
         }
 
 
@@ -62,14 +63,13 @@ class Sheet:
         points: how many points the clouds of each set came with.
         failed: the places of samples that were left out, since they had values that are not
             finite, or above 1e18, or, in units of their own box, no size.
-        resampled_to: to how many points clouds were thinned so that all sets have the same, if so.
+        compared_points: how many points of each cloud were compared.
         outside: share of the points of samples and references that the grid of JSD does not reach.
         units: what clouds were brought to before all distances.
         level: of the intervals.
         seed: of the thinning, the halves and the intervals.
         distances: name to definition.
-        methods: distance to how it was found, on which device.
-        effort: distance to what it took, as pairs and how many of them were solved.
+        methods: distance to how it was found, and where the clouds were.
         software: name to version.
     """
 
@@ -78,14 +78,13 @@ class Sheet:
     oracle_from: str | None
     points: dict[str, int]
     failed: tuple[int, ...]
-    resampled_to: int | None
+    compared_points: int
     outside: dict[str, float]
     units: Units
     level: float
     seed: int
     distances: dict[str, str]
     methods: dict[str, str]
-    effort: dict[str, dict[str, int]]
     software: dict[str, str]
 
     @property
@@ -109,10 +108,12 @@ class Sheet:
                 f"{len(self.failed)} of {total} samples failed (values not finite or above "
                 f"{LARGEST:g}, or no size) and were left out."
             )
-        if self.resampled_to is not None:
+        if set(self.points.values()) == {self.compared_points}:
+            notes.append(f"Points of each cloud: {self.compared_points}.")
+        else:
             given = ", ".join(f"{count} ({name})" for name, count in self.points.items())
             notes.append(
-                f"Clouds came with {given} points; each was thinned to {self.resampled_to} "
+                f"Clouds came with {given} points; each was thinned to {self.compared_points} "
                 f"at random (seed {self.seed})."
             )
         if samples != references:
@@ -123,6 +124,11 @@ class Sheet:
         if self.oracle is not None:
             first, second = self.oracle.shapes
             notes.append(f"Real data: {self.oracle_from}, {first} shapes against {second}.")
+            if second != references or first != samples:
+                notes.append(
+                    "MMD and COV depend on the numbers of shapes, which differ: compare them with "
+                    "the real data's only in kind."
+                )
         if max(self.outside.values()) > 0.01:
             shares = ", ".join(f"{100 * s:.0f} % of {name}" for name, s in self.outside.items())
             notes.append(
@@ -148,13 +154,12 @@ class Sheet:
             "points": self.points,
             "failed": len(self.failed),
             "failed_samples": list(self.failed),
-            "resampled_to": self.resampled_to,
+            "compared_points": self.compared_points,
             "outside_grid": self.outside,
             "units": self.units,
             "interval_level": self.level,
             "seed": self.seed,
             "methods": self.methods,
-            "effort": self.effort,
             "software": self.software,
             "notes": self.notes,
             "definitions": self.definitions,
@@ -182,8 +187,10 @@ class Sheet:
         lines += self.notes
         lines += [f"{name}: {text}" for name, text in self.definitions.items()]
         for name, text in self.methods.items():
-            effort = ", ".join(f"{key} {count}" for key, count in self.effort[name].items())
-            lines.append(f"{name} found by {text} ({effort})")
+            effort = self.samples.neighbours[name].effort
+            counts = ", ".join(f"{key} {count}" for key, count in effort.items())
+            lines.append(f"{name} found by: {text} ({counts})")
+        lines.append("Software: " + ", ".join(f"{n} {v}" for n, v in self.software.items()))
         return "\n".join(line.rstrip() for line in lines)
 
     __repr__ = __str__

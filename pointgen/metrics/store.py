@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 from torch import Tensor
 
-from pointgen.files import atomic
+from pointgen.files import FileError, atomic
 
 __all__ = ["Store", "fingerprint"]
 
@@ -31,22 +33,31 @@ class Store:
         """Return what there is."""
         return list(self._arrays)
 
-    def get(self, name: str) -> np.ndarray | None:
-        """Return the array of a name, if there is one."""
-        return self._arrays.get(name)
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return the array of a name that there is."""
+        return self._arrays[name]
 
-    def put(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep arrays; they reach the file within `EVERY` seconds of further calls."""
-        self._arrays.update(arrays)
-        if self._path is not None and monotonic() - self._written > EVERY:
+    def put(self, make: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Keep the arrays that `make` returns, if it is time for that.
+
+        A file that cannot be written is warned of, and the work goes on without.
+        """
+        if self._path is None or monotonic() - self._written < EVERY:
+            return
+        self._arrays.update(make())
+        try:
             with atomic(self._path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **self._arrays)  # type: ignore[arg-type]
-            self._written = monotonic()
+        except (OSError, FileError) as error:
+            warnings.warn(f"{error}; an interruption will cost all the work", stacklevel=2)
+            self._path = None
+        self._written = monotonic()
 
     def close(self) -> None:
         """Remove the file: the work is done."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
 
 def fingerprint(clouds: Mapping[str, Tensor], *settings: object) -> str:

@@ -133,7 +133,7 @@ def test_evaluate_with_exact_matching_and_a_page(pointgen, tmp_path):
     sheet = json.loads(result.out)
     assert sheet["scores"]["MMD-EMD"] <= sheet["scores"]["MMD-EMD-1%"]
     assert sheet["scores"]["MMD-EMD-1%"] <= 1.01 * sheet["scores"]["MMD-EMD"]
-    assert sheet["effort"]["EMD"]["solved"] <= sheet["effort"]["EMD"]["pairs"] == 2 * 66
+    assert sheet["effort"]["EMD"]["solved"] <= sheet["effort"]["EMD"]["pairs"] == 66
     text = page.read_text()
     assert text.count("data:image/png") == 3 * 4 and "Worst" in text and "1-NNA-EMD" in text
     assert pointgen("evaluate", *files, "--html", page).status == 2
@@ -143,7 +143,7 @@ def test_evaluate_with_exact_matching_and_a_page(pointgen, tmp_path):
 def test_evaluate_by_a_published_protocol(pointgen, run, tmp_path, protocol):
     options = ["--protocol", protocol, "--points", 32, "--json"]
     sheet = json.loads(pointgen("evaluate", run, run, *options).out)
-    assert sheet["protocol"] == protocol
+    assert sheet["protocol"].startswith(f"{protocol} (with 32 points instead of 2048) - ")
     assert sheet["split"] == ("test" if protocol == "dpm" else "val")
     assert sheet["units"] == {"lion-box": "half_box", "dpm": "box"}.get(protocol, "data")
     emd = {"pointflow": "EMD-pointflow", "dpm": None}.get(protocol, "EMD-pvd")
@@ -167,11 +167,15 @@ def test_evaluate_reconstructions_by_name(pointgen, tmp_path):
         result.status == 0 and "F-score" in result.out and "1 % of the longest side" in result.out
     )
     scores = json.loads(out.read_text())
-    assert scores["means"]["F-score"] == 1 and list(scores["each"]) == ["x", "y", "z"]
+    assert scores["means"]["F-score"] == 1 and scores["paired_by"] == "name"
+    assert [each["id"] for each in scores["each"]] == ["x", "y", "z"]
     assert scores["means"]["EMD"] == pytest.approx(0.001 * 3**0.5, rel=1e-3)
     (tmp_path / "b" / "z.npy").unlink()
     missing = pointgen("evaluate", *folders, "--pairs")
     assert missing.status == 2 and "none named z" in missing.err
+    np.save(tmp_path / "b" / "w.npy", rng.random((50, 3)))
+    mixed = pointgen("evaluate", *folders, "--pairs")  # by place, x would meet w
+    assert mixed.status == 2 and "none named z" in mixed.err
     assert pointgen("evaluate", *folders, "--pairs", "--threshold", "wide").status == 2
 
 
@@ -180,7 +184,7 @@ def test_evaluate_meshes_by_pairs_compares_normals(pointgen, tmp_path):
     mesh = next((tmp_path / "chairs").rglob("*.ply")).parent
     result = pointgen("evaluate", mesh, mesh, "--pairs", "--points", 100, "--json")
     means = json.loads(result.out)["means"]
-    assert means["normals"] == pytest.approx(1) and means["CD"] == 0 and means["F-score"] == 1
+    assert 0.5 < means["normals"] < 1 and means["CD"] > 0  # two draws of one surface, not one
 
 
 def test_view_draws_without_a_display(pointgen, run, tmp_path):

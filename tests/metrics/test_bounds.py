@@ -16,9 +16,8 @@ def least_costs(a, b, squared):
 
 
 def bounds(a, b, squared=False):
-    return profile_bounds(
-        profiles(a, squared=squared), profiles(b, squared=squared), squared=squared
-    )
+    first, second = (profiles(clouds.numpy(), squared=squared) for clouds in (a, b))
+    return torch.from_numpy(profile_bounds(first, second, squared=squared))
 
 
 @settings(max_examples=25, deadline=None)

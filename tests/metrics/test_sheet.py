@@ -78,14 +78,14 @@ def test_huge_but_legal_values_give_finite_scores():
 def test_differing_point_counts_are_thinned_and_named():
     samples, reference = boxes(8, 50, seed=0), boxes(8, 30, seed=1)
     sheet = evaluate(samples, reference, scoring=Scoring(seed=4))
-    assert sheet.resampled_to == 30
+    assert sheet.compared_points == 30
     assert sheet.points == {"samples": 50, "reference": 30}
     assert "thinned to 30" in str(sheet)
     assert sheet.scores == evaluate(samples, reference, scoring=Scoring(seed=4)).scores
     assert sheet.scores != evaluate(samples, reference, scoring=Scoring(seed=5)).scores
-    assert evaluate(samples[:, :30], reference).resampled_to is None
+    assert "thinned" not in str(evaluate(samples[:, :30], reference))
     fewer = evaluate(samples, reference, scoring=Scoring(points=20))
-    assert fewer.resampled_to == 20 and "thinned to 20" in str(fewer)
+    assert fewer.compared_points == 20 and "thinned to 20" in str(fewer)
     with pytest.raises(ValueError, match=r"^reference: has clouds of 30 points, 31 of each"):
         evaluate(samples, reference, scoring=Scoring(points=31))
 
@@ -183,7 +183,8 @@ def test_exact_matching_gives_what_all_pairs_would(distance):
     assert scores[f"1-NNA-{distance}"] == nearest_neighbour_accuracy(
         table(one, one), sr, table(other, other)
     )
-    assert 0 < sheet.effort[distance]["solved"] <= sheet.effort[distance]["pairs"]
+    effort = sheet.to_json()["effort"][distance]
+    assert 0 < effort["solved"] <= effort["pairs"] == 13 * 12 // 2
 
 
 @pytest.mark.parametrize("distance", sorted(DISTANCES))
@@ -214,9 +215,37 @@ def test_every_distance_scores_counts_and_goes_on_where_it_was(distance, monkeyp
     assert again[0][0] >= calls[0][0] and again[-1] == calls[-1]
 
 
-def test_an_unknown_distance_is_named():
-    with pytest.raises(ValueError, match=r"^distances: expected some of CD, EMD, .*, got DCD$"):
-        evaluate(boxes(2, 5, seed=0), boxes(2, 5, seed=1), scoring=Scoring(distances=("DCD",)))
+def test_a_distance_named_twice_is_found_once():
+    sets = boxes(4, 8, seed=0), boxes(4, 8, seed=1)
+    twice = evaluate(*sets, scoring=Scoring(distances=("CD", "CD")))
+    assert twice.to_json() == evaluate(*sets).to_json()
+
+
+def test_what_is_drawn_of_the_references_does_not_depend_on_the_samples():
+    reference = boxes(6, 40, seed=1)
+    first, second = (
+        evaluate(boxes(count, 20, seed=0), reference, oracle="half").oracle for count in (3, 5)
+    )
+    assert first.scores == second.scores
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"distances": ("DCD",)}, r"^distances: expected some of CD, EMD, .*, got DCD$"),
+        ({"distances": ()}, r"^distances: .*, got none$"),
+        ({"points": 0}, r"^points: expected at least 1, got 0"),
+        ({"level": 2.0}, "^level and draws"),
+    ],
+)
+def test_scoring_that_makes_no_sense_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Scoring(**options)
+
+
+def test_an_oracle_is_clouds_or_half():
+    with pytest.raises(ValueError, match=r"^oracle: expected clouds, half or None, got 'none'"):
+        evaluate(boxes(2, 5, seed=0), boxes(2, 5, seed=1), oracle="none")
 
 
 def test_progress_ends_at_the_total():

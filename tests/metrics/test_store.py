@@ -9,21 +9,30 @@ from pointgen.metrics.store import Store, fingerprint
 def test_what_was_put_comes_back_from_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "EVERY", 0.0)
     first = Store(tmp_path / "new" / "a.npz")
-    first.put({"one/two": np.arange(3.0)})
-    first.put({"three": np.eye(2)})
+    first.put(lambda: {"one/two": np.arange(3.0)})
+    first.put(lambda: {"three": np.eye(2)})
     second = Store(tmp_path / "new" / "a.npz")
     assert sorted(second.names()) == ["one/two", "three"]
-    np.testing.assert_array_equal(second.get("one/two"), np.arange(3.0))
-    assert second.get("four") is None
+    np.testing.assert_array_equal(second["one/two"], np.arange(3.0))
     second.close()
     assert not any((tmp_path / "new").iterdir())
 
 
 def test_it_writes_seldom(tmp_path):
     store = Store(tmp_path / "a.npz")
-    store.put({"a": np.zeros(1)})
+    store.put(lambda: pytest.fail("asked too early"))
     assert not (tmp_path / "a.npz").exists()
-    np.testing.assert_array_equal(store.get("a"), [0])
+
+
+def test_without_a_place_to_write_the_work_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    (tmp_path / "file").touch()
+    store = Store(tmp_path / "file" / "a.npz")
+    with pytest.warns(UserWarning, match=r"a\.npz: cannot be written .* will cost all the work"):
+        store.put(lambda: {"a": np.zeros(1)})
+    store.put(lambda: pytest.fail("there is no place any more"))
+    store.close()
+    Store(tmp_path / "file" / "b.npz").close()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 cut short"])
