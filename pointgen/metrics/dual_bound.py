@@ -23,7 +23,7 @@ __all__ = ["dual_bound", "pyramids"]
 # Points of a centroid, level by level. A level of 2 would bring the bound nearer by a few per cent
 # more, for three times the price; the solver does better with that time.
 SIZES = (32, 16, 8, 4)
-COARSEST = 16  # A level of fewer centroids has nothing to say.
+COARSEST = 16  # A level of fewer centroids has nothing to say, and so few points are soon solved.
 BIDS = 8  # per centroid and level; most auctions are over by then
 # A rise of prices beyond what a bid needs, relative to a first bound of the distance. Smaller ones
 # lead to better prices, and to more bids than are allowed.
@@ -179,6 +179,4 @@ def _bound(a, b, ends, squared, extra):  # type: ignore[no-untyped-def]
         finer = np.ascontiguousarray(b[:, ends[level] : ends[level + 1]])
         prices = _handed_on(rows, columns, prices, finer, squared)
         rows, columns = np.ascontiguousarray(a[:, ends[level] : ends[level + 1]]), finer
-    if len(ends) == 2:  # few points, all on one level
-        _auction(rows, columns, prices, squared, extra, BIDS * len(prices))
     return _proof(rows, columns, prices, squared)
