@@ -185,7 +185,7 @@ def _scoring(
         )
     return (
         Scoring(
-            tuple(dict.fromkeys([*published.distances, *distances])),
+            (*published.distances, *distances),
             points or published.points,
             published.units,
             seed=seed,
@@ -260,10 +260,7 @@ def _generated(
 
 def _clouds(path: Path, points: int | None, seed: tuple[int, int]) -> Tensor:
     """Read a set; clouds of equal size stay whole: the sheet thins them, and says so."""
-    shapes = read_shapes(path, seed=seed)
-    if points is not None and (shapes.normals or len({len(c) for c in shapes.points}) > 1):
-        shapes = read_shapes(path, num_points=points, seed=seed)
-    return shapes.stacked(str(path))
+    return read_shapes(path, num_points=points, seed=seed, whole=True).stacked(str(path))
 
 
 def _work(

@@ -49,7 +49,11 @@ def is_run(path: Path) -> bool:
 
 
 def read_shapes(
-    path: Path, *, num_points: int | None = None, seed: int | tuple[int, int] = 0
+    path: Path,
+    *,
+    num_points: int | None = None,
+    seed: int | tuple[int, int] = 0,
+    whole: bool = False,
 ) -> Shapes:
     """Read clouds, and sample meshes by area, from a file or a folder.
 
@@ -58,6 +62,7 @@ def read_shapes(
         num_points: draw this many points of each; None keeps clouds as they are.
         seed: of the draws, which depend on it and the shape's place alone. Two numbers: the second
             says which of several inputs this is, so that like shapes are not drawn alike.
+        whole: keep clouds as they are where all have equally many points.
 
     Raises:
         ValueError: Nothing is there, or something in it cannot be used.
@@ -81,7 +86,8 @@ def read_shapes(
         return Shapes(ids, [points for points, _ in drawn], [normals for _, normals in drawn])
     found = read_clouds(path)
     clouds = [cloud.points for cloud in found]
-    if num_points is not None:
+    alike = len({len(points) for points in clouds}) == 1
+    if num_points is not None and not (whole and alike):
         for index, cloud in enumerate(found):
             if len(cloud.points) < num_points:
                 raise ValueError(

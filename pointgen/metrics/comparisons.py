@@ -18,7 +18,7 @@ from pointgen.geometry.distances import pairwise_chamfer
 from pointgen.geometry.emd import match
 from pointgen.geometry.legacy_emd import Kind, legacy_emd
 from pointgen.metrics.lazy import exact_neighbours
-from pointgen.metrics.neighbours import Neighbours
+from pointgen.metrics.neighbours import Neighbours, pair_count
 from pointgen.metrics.pair_cache import PairCache
 from pointgen.metrics.work import Work
 
@@ -125,8 +125,8 @@ class ByExactMatching:
 
     def pairs(self, sets: Mapping[str, Tensor]) -> int:
         """Return the number of pairs of different shapes."""
-        sizes = [len(sets[rival]) + len(sets["reference"]) for rival in _rivals(sets)]
-        return sum(size * (size - 1) // 2 for size in sizes)
+        references = len(sets["reference"])
+        return sum(pair_count(len(sets[rival]), references) for rival in _rivals(sets))
 
     def __call__(
         self, sets: Mapping[str, Tensor], work: Work, advance: Advance
@@ -230,7 +230,7 @@ def _one_by_one(
 
 
 EXACT = "exact cheapest matching, on the CPU; pairs that bounds prove not to matter are left out"
-SOFT = "soft matching at nine temperatures as the CUDA code of the field does it; not symmetric"
+SOFT = "soft matching from near to far as the CUDA code of the field does it; not symmetric"
 
 DISTANCES: dict[str, Comparison] = {
     "CD": ByTables(

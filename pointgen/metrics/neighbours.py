@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Neighbours"]
+__all__ = ["Neighbours", "pair_count"]
 
 
 @dataclass(frozen=True, eq=False)
