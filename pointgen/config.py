@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from pointgen.datasets import DataConfig
+from pointgen.datasets import DataConfig, RenderingsConfig
 from pointgen.files import atomic
 from pointgen.models import ModelConfig
 
@@ -117,6 +117,21 @@ class Experiment(BaseModel):
     """What it is trained on."""
     train: TrainConfig
     """How it is trained."""
+
+    @model_validator(mode="after")
+    def _pictures_fit(self) -> Self:
+        wanted = self.model.image_size
+        if wanted is None:
+            return self
+        if not isinstance(self.data, RenderingsConfig):
+            raise ValueError(
+                f"data.kind: expected renderings, as the model reads pictures, got {self.data.kind}"
+            )
+        if self.data.size != wanted:
+            raise ValueError(
+                f"data.size: expected {wanted}, the image_size of the model, got {self.data.size}"
+            )
+        return self
 
     def located(self) -> Experiment:
         """Return the experiment with every path absolute, so that it works from any folder."""
@@ -215,8 +230,9 @@ def _problem(error: ErrorDetails) -> str:
         return f"{'.'.join(path)}.kind: expected one of {', '.join(sorted(tags))}, got {came}"
     if kind in ("missing", "missing_argument"):
         return f"{'.'.join(path)}: expected a value, got nothing"
-    if kind == "value_error":
-        return f"{'.'.join(path)}: {_one_line(str(context['error']))}"
+    if kind == "value_error":  # one of a whole experiment names the key itself
+        where = f"{'.'.join(path)}: " if path else ""
+        return f"{where}{_one_line(str(context['error']))}"
     expected = error["msg"].split(", unable to parse")[0]
     expected = expected.replace("Input should be", "expected").replace("an object", "a section")
     return f"{'.'.join(path)}: {expected}, got {came}"

@@ -10,6 +10,7 @@ FLOORS = {
     "batch": 0,
     "geometry": 0,
     "files": 0,
+    "images": 0,
     "processes": 0,
     "flows": 1,
     "networks": 1,

@@ -49,12 +49,13 @@ def check(
 
 def _data(source: Path) -> tuple[AnyConfig, int | None]:
     """Return the config of the data, and the number of points that it asks for itself."""
+    from pointgen.datasets import clouds_of
     from pointgen.datasets.detect import detect
 
     if source.suffix.lower() == ".toml":
         from pointgen.config import read_config
 
-        data = read_config(source).data
+        data = clouds_of(read_config(source).data)
         return data, data.num_points
     return detect(source), None
 

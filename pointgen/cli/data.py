@@ -1,4 +1,4 @@
-"""`pointgen data`: built-in shapes as files."""
+"""`pointgen data`: built-in shapes as files, and what is made of any data."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pointgen.cli.check import check
 from pointgen.cli.console import progress, say
 from pointgen.cli.options import Force, Seed
 from pointgen.cli.pack import pack
+from pointgen.cli.render import render
 
 __all__ = ["data_app"]
 
 data_app = typer.Typer()
 data_app.command()(check)
 data_app.command()(pack)
+data_app.command()(render)
 
 
 @data_app.callback()

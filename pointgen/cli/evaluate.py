@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pointgen.cli.console import check_free, print_json, say, write_json
+from pointgen.cli.from_images import Asked, from_images
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
-from pointgen.cli.options import Device, Force, Json, OptionalPoints, Seed, Weights
+from pointgen.cli.options import (
+    Code,
+    Device,
+    Force,
+    Guidance,
+    Json,
+    OptionalPoints,
+    Seed,
+    Weights,
+)
 from pointgen.cli.paired import paired
 from pointgen.cli.sampling import sample
 from pointgen.cli.together import bar, node_first, together
@@ -47,8 +57,12 @@ def evaluate(
         Path, typer.Argument(help="A run (as many new clouds as references), a file or a folder.")
     ],
     reference: Annotated[
-        Path, typer.Argument(help="A run (the held-out shapes of its data), a file or a folder.")
-    ],
+        Path | None,
+        typer.Argument(
+            help="A run (the held-out shapes of its data), a file or a folder. Left out, the "
+            "samples are a run that turns pictures into clouds: it is shown held-out pictures."
+        ),
+    ] = None,
     emd: Annotated[
         list[Emd] | None,
         typer.Option(
@@ -86,9 +100,12 @@ def evaluate(
     threshold: Annotated[
         str,
         typer.Option(
-            help="Of the F-score with --pairs: 0.01, 1% (of the box's side), 0.001sq (squared)."
+            help="Of the F-score with --pairs and for pictures: 0.01, 1% (of the box's side), "
+            "0.001sq (squared)."
         ),
     ] = "1%",
+    code: Code = "mean",
+    guidance: Guidance = 1.0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the sheet as JSON here.")
     ] = None,
@@ -103,18 +120,44 @@ def evaluate(
 ) -> None:
     """Score clouds against real ones: 1-NNA, COV, MMD and JSD, or pair by pair.
 
+    Of a run alone: its clouds for held-out pictures, beside retrieval and the mean cloud.
+
     An evaluation that was interrupted goes on where it was when it is called again.
     """
     for target in (out, html):
         check_free(target, force=force)
     if out is not None and out == html:
         raise ValueError(f"--out and --html: expected two files, got {out} for both")
+    if reference is None:
+        unfit: dict[str, object] = {
+            "--pairs": pairs,
+            "--protocol": protocol,
+            "--oracle": oracle,
+            "--units": units,
+        }
+        unfit |= {"--html": html, "--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
+        if wrong := [name for name, value in unfit.items() if value]:
+            raise ValueError(f"{wrong[0]}: expected a REFERENCE too")
+        asked = Asked(
+            split or "test",
+            points,
+            threshold,
+            Emd.NONE not in (emd or ()),
+            code,
+            guidance,
+            weights,
+            device,
+            seed,
+        )
+        result, text = from_images(samples, asked)
+        _publish(result, text, out, json)
+        return
     if pairs:
         given: dict[str, object] = {"--html": html, "--protocol": protocol}
         given |= {"--oracle": oracle, "--units": units, "--split": split}
         given |= {"--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
-        if unfit := [name for name, value in given.items() if value]:
-            raise ValueError(f"--pairs does not go with {', '.join(unfit)}")
+        if wrong := [name for name, value in given.items() if value]:
+            raise ValueError(f"--pairs does not go with {', '.join(wrong)}")
         result, text = paired(
             samples, reference, points, seed, threshold=threshold, exact=Emd.NONE not in (emd or ())
         )

@@ -14,6 +14,7 @@ from pointgen.cli.options import (
     Count,
     Device,
     Force,
+    Guidance,
     Json,
     OptionalPoints,
     Out,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pointgen.geometry.frames import Frame
-    from pointgen.models import Autoencoder
+    from pointgen.models import Autoencoder, Condition, PointCloudModel
 
 __all__ = ["generate", "interpolate", "reconstruct"]
 
@@ -49,6 +50,10 @@ def generate(
         float,
         typer.Option(min=0.0, help="Spread of the shape noise: below 1 more typical, less varied."),
     ] = 1.0,
+    category: Annotated[
+        str | None, typer.Option(help="Only of this category, for a model that was told them.")
+    ] = None,
+    guidance: Guidance = 1.0,
     weights: Weights = "model",
     device: Device = "auto",
     force: Force = False,
@@ -64,6 +69,7 @@ def generate(
         if share.main:
             check_target(out, force=force)
         model = load(run, device=torch_device(device), weights=weights)
+        condition = _of_category(run, category, guidance, model)
         with bar("generating", share) as advance:
             clouds = sample(
                 model,
@@ -72,6 +78,7 @@ def generate(
                 seed=seed,
                 temperature=temperature,
                 solver=solver_with(steps),
+                condition=condition,
                 share=share,
                 advance=advance,
             )
@@ -79,6 +86,27 @@ def generate(
     if share.main:
         more = {"run": str(run), "seed": seed, "evaluations": evaluations}
         _write(out, clouds, None, force=force, json=json, more=more)
+
+
+def _of_category(
+    run: Path, category: str | None, guidance: float, model: PointCloudModel
+) -> Condition | None:
+    """Return what samples are conditioned by, None if by nothing."""
+    import torch
+
+    from pointgen.models import Condition
+    from pointgen.training.checkpoint import read_run
+
+    if category is None:
+        if guidance != 1:
+            raise ValueError("--guidance: expected --category, to be guided by")
+        return None
+    known = read_run(run).model.categories
+    if category not in known:
+        told = f"one of {', '.join(known)}" if known else "a model that was told categories"
+        raise ValueError(f"--category {category}: expected {told}")
+    label = torch.tensor([known.index(category)], device=next(model.parameters()).device)
+    return Condition(label=label, guidance=guidance)
 
 
 def reconstruct(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from pointgen.cli.console import print_json
 from pointgen.cli.options import Json, Run
+
+if TYPE_CHECKING:
+    from pointgen.models import ModelConfig
 
 __all__ = ["info"]
 
@@ -23,8 +26,7 @@ def info(run: Run, json: Json = False) -> None:
     facts: dict[str, Any] = {
         "run": str(run),
         "model": experiment.model.kind,
-        "objective": experiment.model.objective,
-        "code_dim": experiment.model.code_dim,
+        **_kind_of(experiment.model),
         "parameters": {
             name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
         },
@@ -38,6 +40,13 @@ def info(run: Run, json: Json = False) -> None:
     for name, value in facts.items():
         if value:
             typer.echo(f"{name:<12}{_line(value)}")
+
+
+def _kind_of(model: ModelConfig) -> dict[str, Any]:
+    """Return the few settings that tell one model of its kind from another."""
+    shown = {"pointflow": {"objective", "code_dim"}, "cflow": {"direction", "points"}}[model.kind]
+    more = {"image_size": model.image_size, "categories": list(model.categories)}
+    return model.model_dump(include=shown) | more
 
 
 def _last_row(path: Path) -> dict[str, float]:

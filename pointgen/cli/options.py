@@ -48,3 +48,15 @@ Weights = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Code = Annotated[
+    Literal["sample", "mean", "mode"],
+    typer.Option(
+        help="What is decoded for a picture: a random shape code, the mean of 16, or the likeliest."
+    ),
+]
+Guidance = Annotated[
+    float,
+    typer.Option(
+        min=0.0, help="Above 1 follows the picture or category more closely, with less variety."
+    ),
+]

@@ -11,10 +11,10 @@ from pointgen.cli.console import print_json, progress, say
 from pointgen.cli.options import Force, Json
 
 if TYPE_CHECKING:
-    from pointgen.datasets import DataConfig
+    from pointgen.datasets import CloudsConfig, DataConfig
     from pointgen.datasets.pack import PackResult
 
-__all__ = ["pack"]
+__all__ = ["data_of", "pack"]
 
 Split = Literal["train", "val", "test"]
 
@@ -35,16 +35,17 @@ def pack(
     json: Json = False,
 ) -> None:
     """Pack a data set into one HDF5 file; interrupted, the same command goes on."""
+    from pointgen.datasets import clouds_of
     from pointgen.datasets.pack import pack as write
 
-    config = _data(source)
+    config: CloudsConfig = clouds_of(data_of(source))
     if on_error:
         config = config.model_copy(update={"on_error": on_error})
     splits = [split] if split else None
     _report(write(config, out, splits=splits, force=force, bar=progress), json=json)
 
 
-def _data(source: Path) -> DataConfig:
+def data_of(source: Path) -> DataConfig:
     """Return the data set of a config, or of what lies at a path."""
     from pointgen.datasets.detect import detect
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pointgen.flows.solver import Solver
-    from pointgen.models import PointCloudModel
+    from pointgen.models import Condition, PointCloudModel
     from pointgen.processes import Share
 
 __all__ = ["sample", "solved", "solver_with"]
@@ -34,13 +34,15 @@ def sample(
     seed: int,
     temperature: float = 1.0,
     solver: Solver | None = None,
+    condition: Condition | None = None,
     share: Share | None = None,
     advance: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw clouds (count, num_points, 3) on the CPU; failed ones are NaN.
 
     The noise comes from the CPU, so that a seed gives the same clouds on every device, up to
-    rounding. Several processes draw a share each, and get all the clouds that one would draw.
+    rounding. A condition has one row, for all of them. Several processes draw a share each, and get
+    all the clouds that one would draw.
     """
     import torch
 
@@ -56,6 +58,7 @@ def sample(
             generator=torch.Generator().manual_seed(_seed(seed, number)),
             temperature=temperature,
             solver=solver,
+            condition=condition,
         )
         pieces[number].copy_(drawn)
         if advance is not None:

@@ -59,6 +59,11 @@ def train(
 
 def _next(experiment: Experiment, run: Path) -> str:
     """Return a command that the trained model can do."""
-    if experiment.model.prior.kind == "none":  # nothing to draw codes from
+    model = experiment.model
+    if model.kind == "cflow" and model.direction == "cloud_to_image":
+        return f"pointgen info {run}"
+    if model.image_size is not None:
+        return f"pointgen evaluate {run}"
+    if model.kind == "pointflow" and model.prior.kind == "none":  # nothing to draw codes from
         return f"pointgen reconstruct {run} INPUT -o OUT"
     return f"pointgen generate {run} -o {run}/samples/new.npy -n 16"

@@ -10,10 +10,12 @@ from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig, make_shape, write_procedural
+from pointgen.datasets.renderings import CloudsConfig, RenderingsConfig, clouds_of
 from pointgen.datasets.settings import Progress, Split
 
 __all__ = [
     "CloudDataset",
+    "CloudsConfig",
     "DataConfig",
     "Hdf5Config",
     "MeshesConfig",
@@ -21,9 +23,11 @@ __all__ = [
     "Pc15kConfig",
     "ProceduralConfig",
     "Progress",
+    "RenderingsConfig",
     "Source",
     "Split",
     "Standardization",
+    "clouds_of",
     "detect",
     "make_shape",
     "splits_of",
@@ -31,5 +35,6 @@ __all__ = [
 ]
 
 DataConfig = Annotated[
-    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config, Field(discriminator="kind")
+    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config | RenderingsConfig,
+    Field(discriminator="kind"),
 ]

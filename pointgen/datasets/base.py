@@ -14,7 +14,15 @@ from torch.utils.data import Dataset
 from pointgen.batch import Item
 from pointgen.geometry.frames import Frame, FrameKind, per_shape_frame
 
-__all__ = ["CloudDataset", "Normalize", "Source", "Standardization", "split_pools"]
+__all__ = [
+    "CloudDataset",
+    "Normalize",
+    "Source",
+    "Standardization",
+    "View",
+    "Views",
+    "split_pools",
+]
 
 Normalize = Literal["global", "per_axis", "shape_unit", "shape_bbox", "shape_std", "none"]
 
@@ -46,6 +54,35 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """A picture of a shape, and how the shape is turned to suit it.
+
+    Attributes:
+        image: (3, S, S) float32, values in [0, 1].
+        rotation: (3, 3), applied to the shape's points as x @ rotation.T; None leaves them.
+    """
+
+    image: np.ndarray
+    rotation: np.ndarray | None = None
+
+
+class Views(Protocol):
+    """Pictures of the shapes of a source."""
+
+    def fixed(self, index: int) -> View:
+        """Return the picture of a shape that evaluation uses."""
+        ...
+
+    def drawn(self, index: int, rng: np.random.Generator) -> View:
+        """Return a random picture of a shape, for training."""
+        ...
+
+    def rotation(self, index: int) -> np.ndarray | None:
+        """Return the rotation of the fixed picture, which is not read."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class Standardization:
     """The affine map between data units and standardised points: (x - mean) / std.
 
@@ -66,7 +103,14 @@ class CloudDataset(Dataset[Item]):
     of each pool (PointFlow's convention); `draw` is a fresh one for training.
     """
 
-    def __init__(self, source: Source, *, num_points: int, normalize: Normalize = "global") -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        num_points: int,
+        normalize: Normalize = "global",
+        views: Views | None = None,
+    ) -> None:
         """Wrap a source.
 
         Args:
@@ -74,6 +118,7 @@ class CloudDataset(Dataset[Item]):
             num_points: how many points an item's `points` and `target` have.
             normalize: "shape_unit", "shape_bbox" and "shape_std" move each shape into its own
                 frame (see `per_shape_frame`); all kinds decide what `standardization` returns.
+            views: pictures of the shapes, which items then have too.
 
         Raises:
             ValueError: `num_points` is not positive.
@@ -83,6 +128,7 @@ class CloudDataset(Dataset[Item]):
         self._source = source
         self._num_points = num_points
         self._normalize: Normalize = normalize
+        self._views = views
         self._frames: dict[int, Frame] = {}  # found when first needed: they take all the points
 
     @property
@@ -102,7 +148,8 @@ class CloudDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         """Return the fixed subset of a shape: the first points of each pool."""
         first, second = self._pools(index)
-        return self._item(index, first[: self._num_points], second[: self._num_points])
+        view = None if self._views is None else self._views.fixed(_checked(index, len(self)))
+        return self._item(index, first[: self._num_points], second[: self._num_points], view)
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the fixed subset of every shape, in order."""
@@ -118,9 +165,10 @@ class CloudDataset(Dataset[Item]):
         count = self._num_points
         if len(first) < 2 * count:
             one, other = (rng.choice(len(first), count, replace=False) for _ in range(2))
-            return self._item(index, first[one], first[other])
-        chosen = first[rng.choice(len(first), 2 * count, replace=False)]
-        return self._item(index, chosen[:count], chosen[count:])
+        else:
+            one, other = np.split(rng.choice(len(first), 2 * count, replace=False), 2)
+        view = None if self._views is None else self._views.drawn(_checked(index, len(self)), rng)
+        return self._item(index, first[one], first[other], view)
 
     def points(self, count: int | None = None) -> Tensor:
         """Return the fixed targets of all shapes, (S, num_points, 3): what metrics compare with.
@@ -132,8 +180,12 @@ class CloudDataset(Dataset[Item]):
 
     def points_of(self, shapes: Sequence[int]) -> Tensor:
         """Return the fixed targets of the shapes at these places, (S, num_points, 3)."""
-        targets = ((index, self._pools(index)[1][: self._num_points]) for index in shapes)
-        return torch.stack([self._cloud(index, target) for index, target in targets])
+        return torch.stack(
+            [
+                self._cloud(index, self._pools(index)[1][: self._num_points], self._turn(index))
+                for index in shapes
+            ]
+        )
 
     def standardization(self) -> Standardization:
         """Return mean and standard deviation of all points of both pools, by `normalize`.
@@ -158,7 +210,8 @@ class CloudDataset(Dataset[Item]):
         """Mean and variance of each axis over all points, by merging those of the shapes."""
         count, mean, squares = 0, np.zeros(3), np.zeros(3)
         for index in range(len(self)):
-            points = self._framed(index, np.concatenate(self._pools(index))).astype(np.float64)
+            points = self._framed(index, np.concatenate(self._pools(index)))
+            points = _turned(points, self._turn(index)).astype(np.float64)
             gap = points.mean(axis=0) - mean
             total = count + len(points)
             mean = mean + gap * len(points) / total
@@ -193,17 +246,24 @@ class CloudDataset(Dataset[Item]):
         except ValueError as error:
             raise ValueError(f"{self.ids[index]}: {error}") from error
 
-    def _item(self, index: int, points: np.ndarray, target: np.ndarray) -> Item:
+    def _turn(self, index: int) -> np.ndarray | None:
+        """The rotation of a shape in evaluation."""
+        return None if self._views is None else self._views.rotation(_checked(index, len(self)))
+
+    def _item(self, index: int, points: np.ndarray, target: np.ndarray, view: View | None) -> Item:
+        rotation = None if view is None else view.rotation
         return Item(
-            points=self._cloud(index, points),
-            target=self._cloud(index, target),
+            points=self._cloud(index, points, rotation),
+            target=self._cloud(index, target, rotation),
+            image=None if view is None else torch.from_numpy(view.image),
             label=self._source.labels[index],
             id=self._source.ids[index],
         )
 
-    def _cloud(self, index: int, points: np.ndarray) -> Tensor:
+    def _cloud(self, index: int, points: np.ndarray, rotation: np.ndarray | None) -> Tensor:
         """A copy, so that an item neither holds its whole pool in memory nor shares it."""
-        return torch.from_numpy(np.array(self._framed(index, points), dtype=np.float32))
+        framed = _turned(self._framed(index, points), rotation)
+        return torch.from_numpy(np.array(framed, dtype=np.float32))
 
 
 def split_pools(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +278,11 @@ def split_pools(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _checked(index: int, size: int) -> int:
     if not -size <= index < size:
         raise IndexError(f"index: expected less than {size} shapes, got {index}")
-    return index
+    return index % size
+
+
+def _turned(points: np.ndarray, rotation: np.ndarray | None) -> np.ndarray:
+    return points if rotation is None else points @ rotation.T
 
 
 def _deviation(variance: np.ndarray) -> np.ndarray:

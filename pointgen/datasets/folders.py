@@ -12,7 +12,7 @@ __all__ = ["choose", "existing_folder", "listing", "split_folder", "split_roots"
 SPLITS = ("train", "val", "test")
 
 
-def existing_folder(root: Path, expected: str) -> Path:
+def existing_folder(root: Path, expected: str, *, key: str = "data.root") -> Path:
     """Return the folder with ~ expanded.
 
     Raises:
@@ -21,7 +21,7 @@ def existing_folder(root: Path, expected: str) -> Path:
     folder = root.expanduser()
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        raise ValueError(f"data.root: expected a folder with {expected} at {folder}, found {found}")
+        raise ValueError(f"{key}: expected a folder with {expected} at {folder}, found {found}")
     return folder
 
 

@@ -26,7 +26,7 @@ from pointgen.files.errors import expect, library, writing
 from pointgen.files.lock import locked
 
 if TYPE_CHECKING:
-    from pointgen.datasets import DataConfig
+    from pointgen.datasets import CloudsConfig
 
 __all__ = ["PackResult", "pack"]
 
@@ -62,7 +62,7 @@ class PackResult:
 
 
 def pack(
-    config: DataConfig,
+    config: CloudsConfig,
     out: Path,
     *,
     splits: Sequence[Split] | None = None,
@@ -110,7 +110,7 @@ def _check_target(out: Path, force: bool) -> None:
     expect(force or not out.exists(), out, there)
 
 
-def _located(config: DataConfig) -> DataConfig:
+def _located(config: CloudsConfig) -> CloudsConfig:
     """Make the paths absolute, for the file's provenance and to know an interrupted pack again."""
     paths = {key: value for key, value in config if isinstance(value, Path)}
     return config.model_copy(update={k: p.expanduser().absolute() for k, p in paths.items()})
@@ -134,7 +134,7 @@ def _claimed(folder: Path, out: Path) -> Iterator[None]:
 
 
 def _plan(
-    config: DataConfig, readers: Mapping[Split, Reader], chunks: Mapping[Split, int]
+    config: CloudsConfig, readers: Mapping[Split, Reader], chunks: Mapping[Split, int]
 ) -> dict[str, Any]:
     """What must be the same for parts to belong together."""
     plan: dict[str, Any] = {"format": FORMAT}
@@ -174,7 +174,7 @@ def _check_space(out: Path, folder: Path) -> None:
     expect(needed < free, out, room)
 
 
-def _describe(file: Any, config: DataConfig, reader: Reader) -> None:
+def _describe(file: Any, config: CloudsConfig, reader: Reader) -> None:
     """Write where the shapes come from, and the categories of all splits."""
     file["categories"] = text(reader.categories)
     source = config.model_dump(mode="json")
@@ -186,7 +186,7 @@ def _describe(file: Any, config: DataConfig, reader: Reader) -> None:
 
 
 def _packed(
-    config: DataConfig,
+    config: CloudsConfig,
     readers: Mapping[Split, Reader],
     folder: Path,
     out: Path,

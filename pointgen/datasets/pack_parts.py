@@ -28,7 +28,7 @@ from pointgen.files import atomic
 from pointgen.files.errors import library
 
 if TYPE_CHECKING:
-    from pointgen.datasets import DataConfig
+    from pointgen.datasets import CloudsConfig
 
 __all__ = ["Joined", "Part", "fill", "join", "parts_of", "rows_of_chunk"]
 
@@ -72,7 +72,7 @@ def parts_of(reader: Reader, split: Split, folder: Path) -> list[Part]:
     ]
 
 
-def rows_of_chunk(config: DataConfig, split: Split) -> int:
+def rows_of_chunk(config: CloudsConfig, split: Split) -> int:
     """Return the rows of a chunk: the points of the first shape, which are those of most others.
 
     Raises:
@@ -93,7 +93,7 @@ def rows_of_chunk(config: DataConfig, split: Split) -> int:
 
 
 def fill(
-    config: DataConfig, parts: Sequence[Part], chunk: int, progress: Progress | None = None
+    config: CloudsConfig, parts: Sequence[Part], chunk: int, progress: Progress | None = None
 ) -> int:
     """Write those parts that are not there yet.
 
@@ -118,7 +118,7 @@ def _is_whole(path: Path) -> bool:
     return zipfile.is_zipfile(path)
 
 
-def _written(config: DataConfig, parts: Sequence[Part], chunk: int) -> Iterator[int]:
+def _written(config: CloudsConfig, parts: Sequence[Part], chunk: int) -> Iterator[int]:
     write = partial(write_part, config, chunk)
     processes = min(_cores(), MOST_PROCESSES, len(parts))
     if processes < 2:
@@ -152,7 +152,7 @@ def _follow_the_parent() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def write_part(config: DataConfig, chunk: int, part: Part) -> int:
+def write_part(config: CloudsConfig, chunk: int, part: Part) -> int:
     """Write one part; return how many shapes it stands for.
 
     Raises:

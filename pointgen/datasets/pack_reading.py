@@ -19,7 +19,7 @@ from pointgen.datasets.surfaces import Job, draw, generator
 from pointgen.geometry.sampling import normals_of_draw
 
 if TYPE_CHECKING:
-    from pointgen.datasets import DataConfig
+    from pointgen.datasets import CloudsConfig
 
 __all__ = ["Reader", "Sampled", "mark", "reader_of"]
 
@@ -113,7 +113,7 @@ class MeshReader:
 
 # Kept for the processes that are forked from this one: none of them has to look again.
 @lru_cache(maxsize=3)
-def reader_of(config: DataConfig, split: Split) -> Reader:
+def reader_of(config: CloudsConfig, split: Split) -> Reader:
     """Find the shapes of a split.
 
     Raises:

@@ -6,6 +6,7 @@ noise is at t = 0 and data at t = 1. Source: Chen et al. 2018; Grathwohl et al. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol, runtime_checkable
@@ -15,9 +16,16 @@ from torch import Tensor, nn
 
 from pointgen.flows.base import Transform
 from pointgen.flows.runge_kutta import Derivative
-from pointgen.flows.solver import Solver
+from pointgen.flows.solver import SolveError, Solver
 
-__all__ = ["CNF", "Divergence", "TangentField", "sampling_with", "with_divergence"]
+__all__ = [
+    "CNF",
+    "Divergence",
+    "TangentField",
+    "inverse_each",
+    "sampling_with",
+    "with_divergence",
+]
 
 Divergence = Literal["exact", "hutchinson"]
 
@@ -176,3 +184,19 @@ def sampling_with(solver: Solver | None, module: nn.Module) -> Iterator[None]:
     finally:
         for flow, sampler in zip(flows, before, strict=True):
             flow.sampler = sampler
+
+
+def inverse_each(transform: Transform, noise: Tensor, context: Tensor | None) -> Tensor:
+    """Invert the transform; where a batch cannot be solved, each entry alone, NaN if it fails.
+
+    One step size serves a whole batch, so one bad entry would take its neighbours along.
+    """
+    try:
+        return transform.inverse(noise, context)
+    except SolveError:
+        if len(noise) == 1:
+            return torch.full_like(noise, math.nan)
+        contexts = [None] * len(noise) if context is None else context.split(1)
+        return torch.cat(
+            [inverse_each(transform, n, c) for n, c in zip(noise.split(1), contexts, strict=True)]
+        )

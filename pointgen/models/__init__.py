@@ -1,8 +1,30 @@
 """Models of point clouds. A new model is one file and one name in `ModelConfig`."""
 
-from pointgen.models.base import Autoencoder, Loss, PointCloudModel
+from typing import Annotated
+
+from pydantic import Field
+
+from pointgen.models.base import (
+    Autoencoder,
+    Condition,
+    ImageConditioned,
+    Loss,
+    PointCloudModel,
+    SeesImages,
+)
+from pointgen.models.cflow import CFlowConfig
 from pointgen.models.pointflow import PointFlowConfig
 
-__all__ = ["Autoencoder", "Loss", "ModelConfig", "PointCloudModel", "PointFlowConfig"]
+__all__ = [
+    "Autoencoder",
+    "CFlowConfig",
+    "Condition",
+    "ImageConditioned",
+    "Loss",
+    "ModelConfig",
+    "PointCloudModel",
+    "PointFlowConfig",
+    "SeesImages",
+]
 
-ModelConfig = PointFlowConfig
+ModelConfig = Annotated[PointFlowConfig | CFlowConfig, Field(discriminator="kind")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
@@ -13,7 +13,35 @@ from pointgen.batch import Batch
 from pointgen.flows.continuous import CNF
 from pointgen.flows.solver import Solver
 
-__all__ = ["Autoencoder", "Loss", "PointCloudModel"]
+__all__ = [
+    "Autoencoder",
+    "CodeChoice",
+    "Condition",
+    "ImageConditioned",
+    "Loss",
+    "PointCloudModel",
+    "SeesImages",
+]
+
+CodeChoice = Literal["sample", "mean", "mode"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What samples are asked to look like; its tensors have one row for each sample, or one row.
+
+    Attributes:
+        image: (B, 3, H, W), values in [0, 1].
+        label: (B,) int64, indices of categories.
+        guidance: classifier-free guidance of the shape code; 1 samples the distribution as it is,
+            more sharpens it towards the condition.
+        code: a shape code drawn at random, the mean of several draws, or the likeliest of them.
+    """
+
+    image: Tensor | None = None
+    label: Tensor | None = None
+    guidance: float = 1.0
+    code: CodeChoice = "sample"
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,7 @@ class PointCloudModel(nn.Module, ABC):
         generator: Generator | None = None,
         temperature: float = 1.0,
         solver: Solver | None = None,
+        condition: Condition | None = None,
     ) -> Tensor:
         """Draw new clouds (count, num_points, 3) in data units.
 
@@ -65,6 +94,10 @@ class PointCloudModel(nn.Module, ABC):
             generator: source of all noise; the same state gives the same clouds.
             temperature: standard deviation of the shape noise; below 1 gives more typical shapes.
             solver: replaces the solvers of the model's config, all levels alike.
+            condition: what the samples show; None is anything at all.
+
+        Raises:
+            ValueError: The model cannot be asked for that, or not for so many points.
         """
 
     def forward(self, batch: Batch) -> Loss:
@@ -91,3 +124,25 @@ class Autoencoder(Protocol):
 
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
         """Return codes (count, C) on the way from one code (C,) to another, ends included."""
+
+
+@runtime_checkable
+class ImageConditioned(Protocol):
+    """A model that turns a picture into clouds."""
+
+    @property
+    def image_size(self) -> int | None:
+        """Width and height of the pictures it was built for, pixels; None if it takes none."""
+
+    def log_prob_given(
+        self, points: Tensor, condition: Condition, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Return log p(X | condition) (B,), nats, of clouds (B, N, 3), data units, or a bound."""
+
+
+@runtime_checkable
+class SeesImages(Protocol):
+    """A model whose network turns pictures into features that say which shape is shown."""
+
+    def see(self, image: Tensor) -> Tensor:
+        """Map pictures (B, 3, H, W) to features (B, F)."""

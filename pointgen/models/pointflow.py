@@ -7,6 +7,7 @@ ODEs, `matching` regresses the velocities of both levels. Source: Yang et al. 20
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Annotated, Literal
 
 import torch
@@ -22,13 +23,16 @@ from torch import Generator, Tensor
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
-from pointgen.flows.base import Chain, Flow, StandardNormal, Transform
-from pointgen.flows.continuous import sampling_with
+from pointgen.flows.base import Chain, Flow, StandardNormal
+from pointgen.flows.continuous import inverse_each, sampling_with
+from pointgen.flows.guidance import guided
 from pointgen.flows.matching import matching_loss
-from pointgen.flows.solver import SolveError, Solver
+from pointgen.flows.solver import Solver
 from pointgen.geometry.pairing import pair_kd
-from pointgen.models.base import Loss, PointCloudModel
+from pointgen.models.base import Condition, Loss, PointCloudModel
 from pointgen.models.cnf import CnfConfig
+from pointgen.models.codes import draw_code, gaussian_entropy, great_circle, noise_like
+from pointgen.models.conditioning import ConditionerConfig
 from pointgen.networks import ConcatSquashConfig, PointNetConfig
 
 __all__ = ["NoPrior", "PointFlow", "PointFlowConfig"]
@@ -36,6 +40,8 @@ __all__ = ["NoPrior", "PointFlow", "PointFlowConfig"]
 # Points are independent given the code, so a cloud of any size is solved in pieces: about 1 GiB
 # for a field of width 512.
 POINTS_AT_ONCE = 2**18
+CODE_DRAWS = 16  # whose mean, or likeliest, is taken where one code is wanted for a condition
+BOUND_DRAWS = 4  # codes that a bound of log p(X) is weighted over
 
 
 class NoPrior(BaseModel):
@@ -66,6 +72,8 @@ class PointFlowConfig(BaseModel):
         field=ConcatSquashConfig(dims=(256, 256))
     )
     """p(z), the flow over codes."""
+    condition: ConditionerConfig | None = None
+    """Make the flow over codes p(z | picture, category); left out, it is given nothing."""
     pairing: Literal["none", "kd"] = "kd"
     """matching: how noise and data points of a cloud are paired."""
     times: PositiveInt = 8
@@ -95,7 +103,20 @@ class PointFlowConfig(BaseModel):
                 "objective 'likelihood' with a deterministic posterior takes prior.kind = 'none': "
                 "without an entropy the codes would collapse to raise log p(z)"
             )
+        if self.condition is not None and not has_prior:
+            raise ValueError("condition: prior.kind = 'none' leaves no flow to be conditioned")
         return self
+
+    @property
+    def image_size(self) -> int | None:
+        """Width and height of the pictures that the prior is given, pixels; None: it takes none."""
+        image = None if self.condition is None else self.condition.image
+        return None if image is None else image.image_size
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories that the prior is told, in the order of their labels."""
+        return () if self.condition is None else self.condition.categories
 
     def build(self) -> PointFlow:
         """Build the model with random weights and unit units."""
@@ -116,9 +137,11 @@ class PointFlow(PointCloudModel):
         )
         self.prior: Flow | None = None
         if isinstance(config.prior, CnfConfig):
+            width = 0 if config.condition is None else config.condition.width
             self.prior = Flow(
-                Chain(config.prior.build(config.code_dim, 0)), StandardNormal(config.code_dim)
+                Chain(config.prior.build(config.code_dim, width)), StandardNormal(config.code_dim)
             )
+        self.conditioner = None if config.condition is None else config.condition.build()
         if config.objective == "matching":
             for part in self.modules():
                 if isinstance(part, MovingBatchNorm):
@@ -136,13 +159,23 @@ class PointFlow(PointCloudModel):
         """Take the training set's mean (3,) and standard deviation (3,), data units."""
         self.units.set(mean, std)
 
+    @property
+    def image_size(self) -> int | None:
+        """Width and height of the pictures that it was built for, pixels; None: it takes none."""
+        return self.config.image_size
+
     def loss(self, batch: Batch) -> Loss:
-        """Return the loss of the config's objective; encoder and decoder see different points."""
+        """Return the loss of the config's objective; encoder and decoder see different points.
+
+        Raises:
+            ValueError: The batch has no pictures where the model reads them.
+        """
         mean, log_var = self.posterior(batch.points)
         target = batch.points if batch.target is None else batch.target
+        context = self._context(_given(batch, self.config.condition), len(batch))
         if self.config.objective == "matching":
-            return self._matching(target, mean, log_var)
-        return self._likelihood(target, mean, log_var)
+            return self._matching(target, mean, log_var, context)
+        return self._likelihood(target, mean, log_var, context)
 
     def posterior(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return mean and log-variance (B, C) of q(z | X); the latter None if deterministic."""
@@ -155,9 +188,32 @@ class PointFlow(PointCloudModel):
         """Return log p(X | z) (B,) of clouds (B, N, 3) given codes (B, C), nats, data units."""
         return self.points.log_prob(points, codes.unsqueeze(1)).sum(-1)
 
-    def log_prior(self, codes: Tensor) -> Tensor:
-        """Return log p(z) (B,) of codes (B, C), nats."""
-        return self._prior().log_prob(codes)
+    def log_prior(self, codes: Tensor, condition: Condition | None = None) -> Tensor:
+        """Return log p(z) or log p(z | condition) (B,) of codes (B, C), nats."""
+        return self._prior().log_prob(codes, self._context(condition or Condition(), len(codes)))
+
+    @torch.no_grad()
+    def log_prob_given(
+        self, points: Tensor, condition: Condition, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Return a lower bound of log p(X | condition) (B,), nats, of clouds (B, N, 3), data units.
+
+        It is importance-weighted over `BOUND_DRAWS` codes of q(z | X). Source: Burda et al. 2016,
+        eq. 8.
+
+        Raises:
+            ValueError: The model has no prior, or a deterministic posterior.
+        """
+        mean, log_var = self.posterior(points)
+        if log_var is None:
+            raise ValueError("a bound of log p(X) needs posterior = 'gaussian'")
+        weights = []
+        for _ in range(BOUND_DRAWS):
+            noise = noise_like(mean, generator)
+            code = mean + (0.5 * log_var).exp() * noise
+            log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(-1)
+            weights.append(self.log_prob(points, code) + self.log_prior(code, condition) - log_q)
+        return torch.stack(weights).logsumexp(0) - math.log(BOUND_DRAWS)
 
     def encode(self, points: Tensor) -> Tensor:
         """Map clouds (B, N, 3), data units, to the means of their codes (B, C)."""
@@ -177,10 +233,21 @@ class PointFlow(PointCloudModel):
         at_once = max(1, POINTS_AT_ONCE // max(1, len(codes)))
         with sampling_with(solver, self.points):
             pieces = [
-                _solve_each(self.points.transform, part, context)
+                inverse_each(self.points.transform, part, context)
                 for part in noise.split(at_once, dim=1)
             ]
         return torch.cat(pieces, dim=1)
+
+    def see(self, image: Tensor) -> Tensor:
+        """Map pictures (B, 3, H, W) in [0, 1] to what the prior learns from them (B, W).
+
+        Raises:
+            ValueError: The model takes no pictures.
+        """
+        if self.image_size is None or self.conditioner is None:
+            raise ValueError("this model takes no pictures")
+        features: Tensor = self.conditioner.see(image)
+        return features
 
     @torch.no_grad()
     def sample(
@@ -191,15 +258,41 @@ class PointFlow(PointCloudModel):
         generator: Generator | None = None,
         temperature: float = 1.0,
         solver: Solver | None = None,
+        condition: Condition | None = None,
     ) -> Tensor:
         """Draw new clouds (count, num_points, 3) in data units; see `PointCloudModel.sample`."""
         if count < 1 or num_points < 1:
             raise ValueError(f"expected at least one cloud and point, got {count} and {num_points}")
+        condition = condition or Condition()
+        draws = 1 if condition.code == "sample" else CODE_DRAWS
         prior = self._prior()
-        noise = temperature * prior.base.sample((count,), generator)
+        noise = temperature * prior.base.sample((count, draws), generator)
+        if condition.code == "mode":
+            noise[:, 0] = 0
         with sampling_with(solver, prior):
-            codes = _solve_each(prior.transform, noise, None)
-        return self.decode(codes, num_points, generator=generator, solver=solver)
+            codes = self._codes(noise, condition)  # (count, draws, C)
+        code = codes.mean(1)
+        if condition.code == "mode":
+            context = self._context(condition, count)
+            context = None if context is None else context.repeat_interleave(draws, 0)
+            likely = prior.log_prob(codes.flatten(0, 1), context).unflatten(0, (count, draws))
+            code = codes[torch.arange(count), likely.argmax(1)]
+        return self.decode(code, num_points, generator=generator, solver=solver)
+
+    def _codes(self, noise: Tensor, condition: Condition) -> Tensor:
+        """Turn noise (B, draws, C) into codes of the same shape."""
+        count, draws, _ = noise.shape
+        prior, context = self._prior(), self._context(condition, count)
+        weight = condition.guidance
+        if weight != 1:
+            if context is None:
+                raise ValueError("guidance: this model has no condition to be guided by")
+            nothing = self._context(Condition(), count)
+            assert nothing is not None
+            context = torch.stack([context, nothing], dim=1)  # (B, 2, W)
+        context = None if context is None else context.repeat_interleave(draws, 0)
+        with guided(weight, prior) if weight != 1 else nullcontext():
+            return inverse_each(prior.transform, noise.flatten(0, 1), context).view_as(noise)
 
     @torch.no_grad()
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -213,7 +306,7 @@ class PointFlow(PointCloudModel):
         if self.prior is None:
             return torch.lerp(ends[:1], ends[1:], share)
         noise, _ = self.prior.transform(ends)
-        return self.prior.transform.inverse(_great_circle(noise[:1], noise[1:], share))
+        return self.prior.transform.inverse(great_circle(noise[:1], noise[1:], share))
 
     def _prior(self) -> Flow:
         if self.prior is None:
@@ -223,12 +316,27 @@ class PointFlow(PointCloudModel):
             )
         return self.prior
 
-    def _likelihood(self, target: Tensor, mean: Tensor, log_var: Tensor | None) -> Loss:
+    def _context(self, condition: Condition, count: int) -> Tensor | None:
+        """Return what the prior is given (count, W), None if nothing."""
+        if self.conditioner is not None:
+            context: Tensor = self.conditioner(condition, count)
+            return context
+        if condition.image is not None or condition.label is not None:
+            raise ValueError("this model takes neither pictures nor categories")
+        return None
+
+    def _likelihood(
+        self, target: Tensor, mean: Tensor, log_var: Tensor | None, context: Tensor | None
+    ) -> Loss:
         """Return the negative evidence lower bound, nats. Source: Yang et al. 2019, eq. 8."""
         before = self.evaluations
-        code = _draw(mean, log_var)
+        code = draw_code(mean, log_var)
         log_px = self.log_prob(target, code).mean()
-        log_pz = log_px.new_zeros(()) if self.prior is None else self.log_prior(code).mean()
+        log_pz = (
+            log_px.new_zeros(())
+            if self.prior is None
+            else self.prior.log_prob(code, context).mean()
+        )
         entropy = log_px.new_zeros(()) if log_var is None else gaussian_entropy(log_var).mean()
         config = self.config
         total = -(
@@ -246,13 +354,15 @@ class PointFlow(PointCloudModel):
             },
         )
 
-    def _matching(self, target: Tensor, mean: Tensor, log_var: Tensor | None) -> Loss:
+    def _matching(
+        self, target: Tensor, mean: Tensor, log_var: Tensor | None, context: Tensor | None
+    ) -> Loss:
         """Return the flow matching losses of both levels, squared standardised units."""
         config = self.config
         points = matching_loss(
             self.points.transform,
             target,
-            _draw(mean, log_var).unsqueeze(1),
+            draw_code(mean, log_var).unsqueeze(1),
             pairing=pair_kd if config.pairing == "kd" else None,
             times=math.gcd(config.times, target.shape[1]),
         ).mean()
@@ -261,8 +371,9 @@ class PointFlow(PointCloudModel):
         if self.prior is not None:
             # Detached: the codes serve the points; the prior follows them.
             fixed = None if log_var is None else log_var.detach().repeat(config.prior_draws, 1)
-            codes = _draw(mean.detach().repeat(config.prior_draws, 1), fixed)
-            prior = matching_loss(self.prior.transform, codes).mean()
+            codes = draw_code(mean.detach().repeat(config.prior_draws, 1), fixed)
+            given = None if context is None else context.repeat(config.prior_draws, 1)
+            prior = matching_loss(self.prior.transform, codes, given).mean()
             terms["prior"] = prior.detach()
             total = total + prior
         if log_var is not None:
@@ -272,38 +383,11 @@ class PointFlow(PointCloudModel):
         return Loss(total, terms)
 
 
-def _draw(mean: Tensor, log_var: Tensor | None) -> Tensor:
-    """Draw codes (B, C) of a diagonal Gaussian; the mean itself if there is no variance."""
-    return mean if log_var is None else mean + (0.5 * log_var).exp() * torch.randn_like(mean)
-
-
-def gaussian_entropy(log_var: Tensor) -> Tensor:
-    """Return the entropy (B,) of diagonal Gaussians of log-variance (B, C), nats."""
-    return 0.5 * (log_var + 1 + math.log(2 * math.pi)).sum(-1)
-
-
-def _solve_each(transform: Transform, noise: Tensor, context: Tensor | None) -> Tensor:
-    """Invert the transform; where a batch cannot be solved, each entry alone, NaN if it fails.
-
-    One step size serves a whole batch, so one bad entry would take its neighbours along.
-    """
-    try:
-        return transform.inverse(noise, context)
-    except SolveError:
-        if len(noise) == 1:
-            return torch.full_like(noise, math.nan)
-        contexts = [None] * len(noise) if context is None else context.split(1)
-        return torch.cat(
-            [_solve_each(transform, n, c) for n, c in zip(noise.split(1), contexts, strict=True)]
-        )
-
-
-def _great_circle(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Interpolate directions on the great circle and lengths in proportion. (1, C), (S, 1)."""
-    cosine = torch.cosine_similarity(first, second).clamp(-1, 1)
-    angle = cosine.arccos()
-    if angle.sin() < 1e-4:  # the same or opposite directions: no one circle joins them
-        return torch.lerp(first, second, share)
-    start, stop = first / first.norm(), second / second.norm()
-    direction = ((1 - share) * angle).sin() * start + (share * angle).sin() * stop
-    return direction / angle.sin() * torch.lerp(first.norm(), second.norm(), share)
+def _given(batch: Batch, config: ConditionerConfig | None) -> Condition:
+    """Return the part of a batch that the config's model is to be conditioned by."""
+    if config is None:
+        return Condition()
+    if config.image is not None and batch.image is None:
+        raise ValueError("model.condition.image: expected data with pictures (kind 'renderings')")
+    image = None if config.image is None else batch.image
+    return Condition(image, batch.label if config.categories else None)

@@ -1,13 +1,24 @@
-"""Networks: encoders of clouds and velocity fields. A new field is one file and one name here."""
+"""Networks: encoders of clouds and pictures, velocity fields. A new one is one file and a name."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 from pointgen.networks.concatsquash import ConcatSquashConfig
+from pointgen.networks.image_backbone import ImageBackboneConfig
+from pointgen.networks.image_resnet import ImageResNetConfig
 from pointgen.networks.pointnet import PointNetConfig
 from pointgen.networks.residual import ResidualConfig
 
-__all__ = ["ConcatSquashConfig", "FieldConfig", "PointNetConfig", "ResidualConfig"]
+__all__ = [
+    "ConcatSquashConfig",
+    "FieldConfig",
+    "ImageBackboneConfig",
+    "ImageEncoderConfig",
+    "ImageResNetConfig",
+    "PointNetConfig",
+    "ResidualConfig",
+]
 
 FieldConfig = Annotated[ConcatSquashConfig | ResidualConfig, Field(discriminator="kind")]
+ImageEncoderConfig = Annotated[ImageResNetConfig | ImageBackboneConfig, Field(discriminator="kind")]

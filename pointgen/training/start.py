@@ -174,6 +174,12 @@ def _prepared(
         local_rank=accelerator.local_process_index,
         patience=DATA_WAIT,
     )
+    told = experiment.model.categories
+    if told and told != tuple(shapes.categories):
+        theirs = ", ".join(shapes.categories)
+        raise ValueError(
+            f"model.condition.categories: expected {theirs}, as in the data, got {', '.join(told)}"
+        )
     torch.manual_seed(mix(config.seed, Use.WEIGHTS))
     model = experiment.model.build()
     units = shapes.standardization()

@@ -10,6 +10,7 @@ from pointgen.cli.app import main
 
 CONFIG = """
 [model]
+kind = "pointflow"
 objective = "matching"
 code_dim = 4
 prior_draws = 1

@@ -15,6 +15,7 @@ from pointgen.datasets import (
     write_procedural,
 )
 from pointgen.datasets.procedural import CATEGORIES
+from pointgen.datasets.procedural.config import shape_id
 
 SMALL = {"size": 4, "val_size": 2, "test_size": 2, "num_points": 64}
 
@@ -42,13 +43,20 @@ def test_every_category_is_sampled_well():
 def test_a_shape_depends_on_seed_split_category_and_number_only():
     def points(split="train", index=1, category="chair", **changes):
         data = ProceduralConfig(**(SMALL | changes)).build(split)
-        return data.points()[data.ids.index(f"{category}_{index:05d}")]
+        return data.points()[data.ids.index(shape_id(category, index, split))]
 
     base = points()
     assert torch.equal(base, points(size=2))
     assert torch.equal(base, points(categories=("car", "chair")))
     for other in (points(seed=1), points(split="val"), points(split="test"), points(index=0)):
         assert not torch.equal(base, other)
+
+
+def test_no_two_shapes_have_one_name():
+    config = ProceduralConfig(categories=("chair", "mug"), **SMALL)
+    ids = [id for split in ("train", "val", "test") for id in config.build(split).ids]
+    assert len(set(ids)) == len(ids) == 2 * (4 + 2 + 2)
+    assert {"chair_00000", "chair_val_00000", "mug_test_00001"} <= set(ids)
 
 
 def test_progress_is_told():
@@ -134,6 +142,7 @@ def test_nothing_is_overwritten_unless_forced(written):
     write_procedural(smaller, out, force=True)
     assert (out / "notes.txt").read_text() == "mine"
     assert [path.name for path in (out / "mug" / "train").iterdir()] == ["mug_00000.ply"]
+    assert [path.name for path in (out / "mug" / "test").iterdir()] == ["mug_test_00000.ply"]
     with pytest.raises(ValueError, match=r"notes\.txt: expected a folder, found a file"):
         write_procedural(smaller, out / "notes.txt")
 

@@ -14,7 +14,7 @@ from pointgen.datasets.procedural.shapes import CATEGORIES, Shape, make_shape
 from pointgen.datasets.settings import Categories, CloudConfig, Progress, Split
 from pointgen.geometry.sampling import sample_surface
 
-__all__ = ["ProceduralConfig", "ProceduralSource", "sampled_shape"]
+__all__ = ["ProceduralConfig", "ProceduralSource", "made_shape", "sampled_shape", "shape_id"]
 
 
 class ProceduralSource:
@@ -98,18 +98,27 @@ class ProceduralConfig(CloudConfig):
             )
             if progress:
                 progress(row + 1, len(keys))
-        return ProceduralSource(points, [shape_id(*key) for key in keys], self.categories)
+        ids = [shape_id(category, index, split) for category, index in keys]
+        return ProceduralSource(points, ids, self.categories)
 
 
-def shape_id(category: str, index: int) -> str:
-    """Name a built-in shape."""
-    return f"{category}_{index:05d}"
+def shape_id(category: str, index: int, split: Split) -> str:
+    """Name a built-in shape; no two of all splits have the same name."""
+    place = "" if split == "train" else f"{split}_"
+    return f"{category}_{place}{index:05d}"
+
+
+def made_shape(
+    category: str, index: int, *, split: Split, seed: int
+) -> tuple[Shape, np.random.Generator]:
+    """Make one shape of a split; return what its points are to be drawn with, too."""
+    rng = np.random.default_rng([seed, crc32(split.encode()), crc32(category.encode()), index])
+    return make_shape(category, rng), rng
 
 
 def sampled_shape(
     category: str, index: int, *, split: Split, seed: int, count: int
 ) -> tuple[Shape, np.ndarray]:
     """Make one shape of a split and draw `count` points, (count, 3) float32, from its surface."""
-    rng = np.random.default_rng([seed, crc32(split.encode()), crc32(category.encode()), index])
-    shape = make_shape(category, rng)
+    shape, rng = made_shape(category, index, split=split, seed=seed)
     return shape, sample_surface(shape.vertices, shape.faces, count, rng)

@@ -55,7 +55,7 @@ def write_procedural(
         shape, points = sampled_shape(
             category, index, split=split, seed=config.seed, count=POINTS_PER_SHAPE
         )
-        name = shape_id(category, index)
+        name = shape_id(category, index, split)
         _write_mesh(shape, out / category / split / f"{name}.ply")
         _write_points(points, out / "points" / category / split / f"{name}.npy")
         rows.append({"id": name, "category": category, "split": split} | shape.attributes)

@@ -1,0 +1,211 @@
+"""`pointgen evaluate RUN`: clouds from held-out pictures, beside what they have to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pointgen.cli.console import progress
+from pointgen.cli.inputs import torch_device
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pointgen.datasets import CloudDataset
+    from pointgen.models import PointCloudModel
+    from pointgen.models.base import CodeChoice
+
+__all__ = ["Asked", "from_images"]
+
+VIEWS = 8  # pictures of each training shape that retrieval chooses from
+SHAPES_OF_MEAN = 512
+AT_ONCE = 16
+SHOWN = {"CD": 1e3, "CD-L1": 1e2, "EMD": 1e2, "F-score": 1e2}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a run is to be scored.
+
+    Attributes:
+        split: whose pictures are shown.
+        points: of each cloud; None is as many as in training.
+        threshold: of the F-score, as `Threshold.parse` reads it.
+        exact: whether to match points one to one for EMD.
+        code: the shape code that is decoded for a picture.
+        guidance: of the code.
+        weights: the last weights or the best.
+        device: where to compute.
+        seed: of all that is random.
+    """
+
+    split: Literal["train", "val", "test"]
+    points: int | None
+    threshold: str
+    exact: bool
+    code: CodeChoice
+    guidance: float
+    weights: Literal["model", "best"]
+    device: str
+    seed: int
+
+
+def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
+    """Score a run's clouds for held-out pictures, by category.
+
+    Returns:
+        The scores for programs, and the same as a table.
+
+    Raises:
+        ValueError: The run takes no pictures.
+    """
+    from pointgen.batch import collate
+    from pointgen.datasets import RenderingsConfig
+    from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
+    from pointgen.models import ImageConditioned
+    from pointgen.training.checkpoint import load, read_run
+
+    near = Threshold.parse(asked.threshold)
+    data = read_run(run).data
+    on = torch_device(asked.device)
+    model = load(run, device=on, weights=asked.weights)
+    if not (
+        isinstance(model, ImageConditioned)
+        and model.image_size is not None
+        and isinstance(data, RenderingsConfig)
+    ):
+        raise ValueError(f"{run}: takes no pictures; what it makes is scored against a REFERENCE")
+    plain: dict[str, Any] = {"augment": False, "num_points": asked.points or data.num_points}
+    if data.background == "random":
+        plain["background"] = (1.0, 1.0, 1.0)
+    data = data.model_copy(update=plain)
+    held_out, training = data.build(asked.split), data.build("train")
+    batch = collate([held_out[index] for index in range(len(held_out))])
+    assert batch.target is not None and batch.image is not None and batch.label is not None
+
+    rows = {"model": _answers(model, batch.image, data.num_points, asked)}
+    rows |= _baselines(model, batch.image, training, data.num_points, on, asked.seed)
+    rows["same surface"] = batch.points
+    scores = {}
+    with progress("scoring") as advance:
+        for done, (name, clouds) in enumerate(rows.items(), start=1):
+            scores[name] = reconstruction_scores(
+                clouds, batch.target, threshold=near, emd_error=0.0 if asked.exact else None
+            )
+            advance(done, len(rows))
+    by_category = {
+        name: {
+            category: {
+                key: values[batch.label == label].double().mean().item()
+                for key, values in found.items()
+            }
+            for label, category in enumerate(held_out.categories)
+            if bool((batch.label == label).any())
+        }
+        for name, found in scores.items()
+    }
+    for of in by_category.values():
+        keys = next(iter(of.values()))
+        of["mean"] = {key: sum(each[key] for each in of.values()) / len(of) for key in keys}
+    first = next(iter(scores.values()))
+    result = {
+        "run": str(run), "split": asked.split, "shapes": len(held_out), "points": data.num_points,
+        "code": asked.code, "guidance": asked.guidance, "seed": asked.seed,
+        "threshold": near.description, "scores": by_category,
+        "definitions": {name: DEFINITIONS_OF_PAIRS[name] for name in first} | ROWS,
+    }  # fmt: skip
+    return result, _table(result)
+
+
+ROWS = {
+    "model": "this run's cloud for the picture",
+    "retrieval (pixels)": f"the cloud of the training picture, {VIEWS} of each shape, that looks "
+    "most alike in grey",
+    "retrieval (features)": "the same by what this run's own network sees in pictures",
+    "mean cloud": "one cloud for all pictures, the nearest to the training clouds by Chamfer",
+    "same surface": "another draw of the true surface: what cannot be beaten but by luck",
+}
+
+
+def _answers(model: PointCloudModel, images: Tensor, num_points: int, asked: Asked) -> Tensor:
+    """Return one cloud for each picture, on the CPU."""
+    import torch
+
+    from pointgen.models import Condition
+
+    clouds = []
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(asked.seed)
+    with progress("generating") as advance:
+        for part in images.split(AT_ONCE):
+            condition = Condition(part.to(device), guidance=asked.guidance, code=asked.code)
+            clouds.append(
+                model.sample(len(part), num_points, generator=generator, condition=condition).cpu()
+            )
+            advance(sum(map(len, clouds)), len(images))
+    return torch.cat(clouds)
+
+
+def _baselines(
+    model: PointCloudModel,
+    images: Tensor,
+    training: CloudDataset,
+    num_points: int,
+    device: str,
+    seed: int,
+) -> dict[str, Tensor]:
+    import numpy as np
+    import torch
+
+    from pointgen.metrics.baselines import mean_cloud, nearest_pictures, pixels
+    from pointgen.models import SeesImages
+
+    looks: dict[str, Callable[[Tensor], Tensor]] = {"retrieval (pixels)": pixels}
+    if isinstance(model, SeesImages):
+        see = model.see
+        looks["retrieval (features)"] = lambda pictures: see(pictures.to(device)).cpu()
+    known: dict[str, list[Tensor]] = {name: [] for name in looks}
+
+    def drawn(place: int) -> Any:
+        """The same item for the same place: only what is retrieved is kept."""
+        return training.draw(place // VIEWS, np.random.default_rng((seed, place)))
+
+    places = range(VIEWS * len(training))
+    with progress("reading training pictures") as advance, torch.no_grad():
+        for start in range(0, len(places), 4 * AT_ONCE):
+            pictures = torch.stack([drawn(p).image for p in places[start : start + 4 * AT_ONCE]])
+            for name, look in looks.items():
+                known[name].append(look(pictures))
+            advance(min(start + 4 * AT_ONCE, len(places)), len(places))
+        rows = {}
+        for name, look in looks.items():
+            asked = torch.cat([look(part) for part in images.split(4 * AT_ONCE)])
+            nearest = nearest_pictures(asked, torch.cat(known[name])).tolist()
+            rows[name] = torch.stack([drawn(place).target for place in nearest])
+    generator = torch.Generator().manual_seed(seed)
+    some = torch.randperm(len(training), generator=generator)[:SHAPES_OF_MEAN].tolist()
+    mean = mean_cloud(training.points_of(some), num_points, generator=generator)
+    rows["mean cloud"] = mean.expand(len(images), -1, -1)
+    return rows
+
+
+def _table(result: dict[str, Any]) -> str:
+    scores = result["scores"]
+    first = next(iter(scores.values()))
+    shown = [name for name in SHOWN if name in first["mean"]]
+    heads = [f"{name} x{SHOWN[name]:g}" if name != "F-score" else "F-score %" for name in shown]
+    lines = [
+        f"{result['run']}: clouds from {result['shapes']} pictures of the {result['split']} split, "
+        f"{result['points']} points, code: {result['code']}"
+    ]
+    for category in first:
+        lines.append("")
+        lines.append(f"{category:<22}" + "".join(f"{head:>12}" for head in heads))
+        for name, of in scores.items():
+            values = (SHOWN[key] * of[category][key] for key in shown)
+            lines.append(f"  {name:<20}" + "".join(f"{value:>12.4g}" for value in values))
+    lines += ["", f"Threshold of the F-score: {result['threshold']}."]
+    lines += [f"{name}: {result['definitions'][name]}" for name in (*shown, *scores)]
+    return "\n".join(lines)

@@ -1,0 +1,5 @@
+"""Pictures of shapes: 3D-R2N2's layout written from meshes, and read beside any clouds."""
+
+from pointgen.datasets.renderings.config import CloudsConfig, RenderingsConfig, clouds_of
+
+__all__ = ["CloudsConfig", "RenderingsConfig", "clouds_of"]
