@@ -15,8 +15,10 @@ from pointgen.cli.data import data_app
 from pointgen.cli.demo import demo
 from pointgen.cli.evaluate import evaluate
 from pointgen.cli.exchange import export_app, import_app
-from pointgen.cli.generate import generate, interpolate, reconstruct
+from pointgen.cli.generate import generate
 from pointgen.cli.info import info
+from pointgen.cli.interpolate import interpolate
+from pointgen.cli.reconstruct import reconstruct
 from pointgen.cli.together import leave, plain, speaks, stands_by
 from pointgen.cli.train import train
 from pointgen.cli.view import view

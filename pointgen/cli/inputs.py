@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Shapes", "is_run", "read_shapes", "torch_device"]
+__all__ = ["Shapes", "is_run", "label_of", "read_shapes", "torch_device"]
 
 MESH_POINTS = 2048  # drawn from a mesh where nothing else is asked for: the field's usual number
 
@@ -46,6 +46,21 @@ class Shapes:
 def is_run(path: Path) -> bool:
     """Whether a path names a run rather than shapes."""
     return path.suffix == ".safetensors" or (path / "config.toml").is_file()
+
+
+def label_of(run: Path, category: str) -> int:
+    """Return the label of a category that a run's model was told by name.
+
+    Raises:
+        ValueError: It was not told that one.
+    """
+    from pointgen.training.checkpoint import read_run
+
+    known = read_run(run).model.categories
+    if category not in known:
+        told = f"one of {', '.join(known)}" if known else "a model that was told categories"
+        raise ValueError(f"--category {category}: expected {told}")
+    return known.index(category)
 
 
 def read_shapes(

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pointgen.datasets.base import CloudDataset, Normalize, Source, Standardization
+from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.detect import detect, splits_of
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
@@ -15,6 +16,7 @@ from pointgen.datasets.settings import Progress, Split
 
 __all__ = [
     "CloudDataset",
+    "CloudFilesConfig",
     "CloudsConfig",
     "DataConfig",
     "Hdf5Config",
@@ -35,6 +37,11 @@ __all__ = [
 ]
 
 DataConfig = Annotated[
-    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config | RenderingsConfig,
+    ProceduralConfig
+    | MeshesConfig
+    | Pc15kConfig
+    | Hdf5Config
+    | CloudFilesConfig
+    | RenderingsConfig,
     Field(discriminator="kind"),
 ]

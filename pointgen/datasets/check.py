@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.detect import splits_of
 from pointgen.datasets.findings import Finding
 from pointgen.datasets.folders import existing_folder
@@ -144,7 +145,9 @@ def _needed(config: AnyConfig, num_points: int | None) -> int:
 def _missing_splits(config: AnyConfig, splits: Sequence[Split]) -> Iterator[Finding]:
     if "train" not in splits:
         yield Finding("no train split", "error", "there is nothing to train on", ("train",))
-    stand_in = not isinstance(config, ProceduralConfig) and config.val_split
+    stand_in = None
+    if not isinstance(config, ProceduralConfig | CloudFilesConfig):
+        stand_in = config.val_split
     lacking = [split for split in SPLITS[1:] if split not in splits]
     if stand_in and "val" in lacking:
         lacking.remove("val")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.folders import existing_folder, listing, split_roots
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.hdf5_layouts import HDF5_SUFFIXES
@@ -45,7 +46,9 @@ def detect(path: Path) -> Hdf5Config | Pc15kConfig | MeshesConfig:
     raise ValueError(f"{path}: {expected}, found {_found(place)}")
 
 
-def splits_of(config: Hdf5Config | Pc15kConfig | MeshesConfig | ProceduralConfig) -> list[Split]:
+def splits_of(
+    config: Hdf5Config | Pc15kConfig | MeshesConfig | CloudFilesConfig | ProceduralConfig,
+) -> list[Split]:
     """Return the splits that the data of a config have themselves, without a stand-in for val.
 
     Meshes that no folder divides have those splits whose fraction is above 0.
@@ -62,6 +65,9 @@ def splits_of(config: Hdf5Config | Pc15kConfig | MeshesConfig | ProceduralConfig
             shares = zip(SPLITS, config.splits, strict=True)
             divided = _folders(existing_folder(config.root, "meshes"))
             return divided or [split for split, share in shares if share > 0]
+        case CloudFilesConfig():
+            shares = zip(SPLITS, config.splits, strict=True)
+            return [split for split, share in shares if share > 0]
         case ProceduralConfig():
             return list(SPLITS)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pointgen.datasets.arrays import ArraySource, ShapeFile
 from pointgen.datasets.base import Source
+from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.folders import choose, existing_folder, split_folder, split_roots
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
@@ -19,7 +20,7 @@ from pointgen.datasets.synsets import category_name
 
 __all__ = ["Absence", "AnyConfig", "Name", "Shelf", "find_shelves"]
 
-AnyConfig = ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config
+AnyConfig = ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config | CloudFilesConfig
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def _unused(shelf: Shelf) -> list[Absence]:
 
 def _categories(config: AnyConfig) -> tuple[str, ...]:
     """The names of the categories that the config asks for, as far as folders say them."""
+    if isinstance(config, CloudFilesConfig):
+        return (config.root.stem,)
     if config.categories != ("all",):
         return config.categories
     if isinstance(config, Pc15kConfig | MeshesConfig):
@@ -122,7 +125,7 @@ def _shelf(config: AnyConfig, split: Split) -> Shelf:
         case Hdf5Config():  # which refuses shapes with fewer points than num_points
             undemanding = config.model_copy(update={"num_points": 1, "on_error": "raise"})
             return Shelf(split, undemanding.source(split))
-        case ProceduralConfig():
+        case ProceduralConfig() | CloudFilesConfig():
             return Shelf(split, config.source(split))
 
 

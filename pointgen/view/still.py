@@ -15,7 +15,7 @@ from pointgen.view.light import lamp, sky, visibility
 from pointgen.view.palette import Palette, colour
 from pointgen.view.splat import sphere_radius, splat
 
-__all__ = ["draw", "save_png"]
+__all__ = ["caption", "draw", "save_png"]
 
 Fit = Literal["all", "each"]
 
@@ -72,7 +72,7 @@ def draw(
         cell = _cell(points, colour(arrays[index], colors), camera, lens)
         gallery.paste(Image.fromarray(cell), corner)
         if strip:
-            _caption(gallery, lines[index], (corner[0], corner[1] + size), (size, strip))
+            caption(gallery, lines[index], (corner[0], corner[1] + size), (size, strip))
     return gallery
 
 
@@ -193,7 +193,7 @@ def _ramp(values: np.ndarray) -> np.ndarray:
     return values * values * (3 - 2 * values)
 
 
-def _caption(
+def caption(
     gallery: Image.Image, text: str, corner: tuple[int, int], size: tuple[int, int]
 ) -> None:
     """Write one line in the middle of a strip, shortened until it fits."""

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from pointgen.datasets.base import CloudDataset, Source
+from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.detect import splits_of
 from pointgen.datasets.folders import existing_folder
 from pointgen.datasets.hdf5 import Hdf5Config
@@ -23,7 +24,8 @@ from pointgen.datasets.settings import CloudConfig, Folder, Progress, Split
 __all__ = ["CloudsConfig", "RenderingsConfig", "clouds_of"]
 
 CloudsConfig = Annotated[
-    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config, Field(discriminator="kind")
+    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config | CloudFilesConfig,
+    Field(discriminator="kind"),
 ]
 LAYOUT = "pictures (<category>/<id>/rendering/00.png, or <id>.png, ...)"
 Channel = Annotated[float, Field(ge=0, le=1)]

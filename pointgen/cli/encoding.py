@@ -1,0 +1,65 @@
+"""Clouds and meshes on their way into a model that encodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pointgen.cli.inputs import Shapes, read_shapes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from pointgen.geometry.frames import Frame
+    from pointgen.models import Autoencoder
+
+__all__ = ["autoencoder", "read_inputs", "thinned"]
+
+
+def autoencoder(
+    run: Path, device: str, weights: Literal["model", "best"], seed: int
+) -> tuple[Autoencoder, Callable[[np.ndarray], tuple[Tensor, Frame]]]:
+    """Load a model that encodes, and what maps a cloud (N, 3) to its code (1, C) and frame."""
+    import numpy as np
+    import torch
+
+    from pointgen.geometry.frames import Frame, per_shape_frame
+    from pointgen.models import Autoencoder
+    from pointgen.training.checkpoint import load, read_run
+
+    model = load(run, device=device, weights=weights)
+    if not isinstance(model, Autoencoder):
+        raise ValueError(f"{run}: its model has no encoder")
+    data = read_run(run).data
+    kind = data.normalize
+
+    def encoded(cloud: np.ndarray) -> tuple[Tensor, Frame]:
+        if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
+            frame = per_shape_frame(cloud, kind)
+        else:
+            frame = Frame(np.zeros(3), 1.0)
+        # A maximum over points depends on their number: no more than in training.
+        seen = frame.apply(thinned(cloud, data.num_points, seed))
+        return model.encode(torch.from_numpy(seen).to(device).unsqueeze(0)), frame
+
+    return model, encoded
+
+
+def thinned(cloud: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return a random subset of a cloud (N, 3) that has more than `most` points."""
+    import numpy as np
+
+    from pointgen.geometry.sampling import resample
+
+    return resample(cloud, most, np.random.default_rng(seed)) if len(cloud) > most else cloud
+
+
+def read_inputs(inputs: Sequence[Path], seed: int) -> Shapes:
+    """Read all shapes, with ids that differ."""
+    parts = [read_shapes(path, seed=seed) for path in inputs]
+    ids = [name for part in parts for name in part.ids]
+    if len(set(ids)) < len(ids):  # the same name in two places
+        ids = [f"{number}/{name}" for number, part in enumerate(parts) for name in part.ids]
+    return Shapes(ids, [cloud for part in parts for cloud in part.points])

@@ -1,0 +1,128 @@
+"""`pointgen reconstruct`: clouds from pictures, or clouds and meshes through a model and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pointgen.cli.console import progress, say
+from pointgen.cli.encoding import autoencoder, read_inputs, thinned
+from pointgen.cli.inputs import torch_device
+from pointgen.cli.options import (
+    Code,
+    Device,
+    Force,
+    Guidance,
+    Json,
+    OptionalPoints,
+    Out,
+    Run,
+    Seed,
+    Steps,
+    Weights,
+)
+from pointgen.cli.photos import Request, are_photos, from_photos
+from pointgen.cli.sampling import solver_with
+from pointgen.cli.writing import write_results
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["reconstruct"]
+
+COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which depends on the number
+
+
+def reconstruct(
+    run: Run,
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Pictures, or clouds or meshes: files or folders.")
+    ],
+    out: Out,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Clouds per picture.")] = 1,
+    points: OptionalPoints = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="White where the object is: a picture for the one picture, or a folder of them "
+            "with the names of the pictures."
+        ),
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(help="What the pictures show, for a model that was told.")
+    ] = None,
+    code: Code = "sample",
+    guidance: Guidance = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="Spread of the shape noise for a picture.")
+    ] = 1.0,
+    score: Annotated[
+        bool, typer.Option("--score", help="Say the log-likelihood of each cloud; takes longer.")
+    ] = False,
+    png: Annotated[
+        Path | None, typer.Option(help="Also draw each picture beside its clouds, to this file.")
+    ] = None,
+    seed: Seed = 0,
+    steps: Steps = None,
+    weights: Weights = "model",
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Turn pictures into clouds; or encode clouds or meshes and decode them, in their own units.
+
+    Of a picture the model sees the square around the object, on the background it was trained
+    with. The object is what the picture's transparency or --mask shows; without either, what
+    differs from a plain background; else the whole picture. A model that was trained in the
+    viewer's frame makes clouds as the camera sees them.
+    """
+    request = Request(
+        count, points, mask, category, code, guidance, temperature, score, png,
+        seed, steps, weights, device, force, json,
+    )  # fmt: skip
+    if not are_photos(inputs):
+        _through(run, inputs, out, request)
+    elif from_photos(run, inputs, out, request):
+        raise typer.Exit(1)
+
+
+def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None:
+    """Encode clouds or meshes and decode them again."""
+    import torch
+
+    from pointgen.files import check_target
+    from pointgen.geometry.distances import chamfer
+
+    unfit: dict[str, object] = {"--count": request.count != 1, "--mask": request.mask}
+    unfit |= {"--png": request.png, "--category": request.category, "--score": request.score}
+    unfit |= {"--code": request.code != "sample", "--guidance": request.guidance != 1}
+    if wrong := [name for name, value in unfit.items() if value]:
+        raise ValueError(f"{wrong[0]}: is for pictures, and {inputs[0]} holds none")
+    seed, points = request.seed, request.points
+    check_target(out, force=request.force)
+    on = torch_device(request.device)
+    model, encoded = autoencoder(run, on, request.weights, seed)
+    shapes = read_inputs(inputs, seed)
+    generator = torch.Generator().manual_seed(seed)
+    results: list[Tensor] = []
+    distances: list[float] = []
+    with progress("reconstructing") as advance, torch.no_grad():
+        for cloud in shapes.points:
+            code, frame = encoded(cloud)
+            decoded = model.decode(
+                code, points or len(cloud), generator=generator, solver=solver_with(request.steps)
+            )
+            results.append(frame.undo(decoded[0].cpu()))
+            both = (thinned(c, COMPARED, seed) for c in (results[-1].numpy(), cloud))
+            distances.append(chamfer(*(torch.from_numpy(c).unsqueeze(0) for c in both)).item())
+            advance(len(results), len(shapes.points))
+    more = {"run": str(run), "chamfer": dict(zip(shapes.ids, distances, strict=True))}
+    write_results(out, results, shapes.ids, force=request.force, json=request.json, more=more)
+    if not request.json:
+        mean = sum(distances) / len(distances)
+        say(
+            f"mean Chamfer to the inputs {mean:.3g} (squared units, both ways added, "
+            f"at most {COMPARED} points)"
+        )

@@ -1,0 +1,38 @@
+"""Writing what a model made, and saying where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointgen.cli.console import print_json, say
+from pointgen.cli.sampling import solved
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["write_results"]
+
+
+def write_results(
+    out: Path,
+    clouds: Sequence[Tensor] | Tensor,
+    ids: Sequence[str] | None,
+    *,
+    force: bool,
+    json: bool,
+    more: dict[str, Any],
+) -> None:
+    """Write the clouds that are finite, and say which files hold how many, and what failed."""
+    from pointgen.files import write_clouds
+
+    places = solved(clouds)
+    failed = len(clouds) - len(places)
+    kept = [clouds[place].numpy() for place in places]
+    names = None if ids is None else [ids[place] for place in places]
+    files = write_clouds(out, kept, ids=names, force=force)
+    if json:
+        print_json(more | {"files": files, "clouds": len(kept), "failed": failed})
+    else:
+        say(f"clouds: {len(kept)}, in {files[0] if len(files) == 1 else out}")

@@ -1,0 +1,55 @@
+"""Pictures beside the clouds that were made from them, each cloud from two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pointgen.view.still import caption, draw
+
+__all__ = ["save_side_by_side"]
+
+SIDES = (45.0, 135.0)  # degrees around the vertical axis
+
+
+def save_side_by_side(
+    path: Path | str,
+    pictures: Sequence[np.ndarray],
+    clouds: Sequence[Sequence[np.ndarray]],
+    *,
+    captions: Sequence[str],
+    size: int = 240,
+) -> None:
+    """Write one row for each picture: its caption, the picture, and its clouds.
+
+    Args:
+        path: the PNG to write, complete or not at all.
+        pictures: each (3, H, W), values in [0, 1].
+        clouds: for each picture the same number of clouds (N, 3).
+        captions: a line above each row.
+        size: of a cell, pixels.
+    """
+    from pointgen.files import atomic
+
+    each = len(clouds[0])
+    flat = [cloud for some in clouds for cloud in some]
+    views = [draw(flat, columns=each, size=size, azimuth=side, fit="each") for side in SIDES]
+    strip = max(18, size // 10)
+    whole = Image.new(
+        "RGB", (size * (1 + len(SIDES) * each), (size + strip) * len(clouds)), "white"
+    )
+    for row, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
+        top = row * (size + strip)
+        caption(whole, text, (0, top), (whole.width, strip))
+        values = np.round(255 * picture.transpose(1, 2, 0)).astype(np.uint8)
+        whole.paste(Image.fromarray(values).resize((size, size)), (0, top + strip))
+        for place in range(each):
+            box = (place * size, row * size, (place + 1) * size, (row + 1) * size)
+            for number, view in enumerate(views):
+                column = 1 + place * len(SIDES) + number
+                whole.paste(view.crop(box), (column * size, top + strip))
+    with atomic(Path(path)) as temporary:
+        whole.save(temporary, format="PNG")

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from pointgen.datasets import CloudFilesConfig
+from pointgen.datasets.detect import splits_of
+from pointgen.files import write_clouds
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for ending, count in ((".ply", 6), (".xyz", 3)):
+        clouds = [rng.normal(size=(30, 3)).astype(np.float32) for _ in range(count)]
+        ids = [f"{ending[1:]}{place}" for place in range(count)]
+        write_clouds(tmp_path / "clouds" / f"shape{ending}", clouds, ids=ids)
+    np.save(tmp_path / "clouds" / "single.npy", rng.normal(size=(45, 3)))
+    return tmp_path / "clouds"
+
+
+def test_every_cloud_is_in_one_split(folder):
+    config = CloudFilesConfig(root=folder, num_points=8, splits=(0.5, 0.25, 0.25))
+    assert splits_of(config) == ["train", "val", "test"]
+    ids = [set(config.build(split).ids) for split in splits_of(config)]
+    assert sum(map(len, ids)) == len(set.union(*ids)) == 10
+    assert all(ids)
+
+
+def test_clouds_of_unequal_size_are_drawn_alike(folder):
+    data = CloudFilesConfig(root=folder, num_points=8, splits=(1, 0, 0)).build("train")
+    assert data.categories == ("clouds",) and len(data) == 10
+    assert {tuple(item.points.shape) for item in data} == {(8, 3)}
+
+
+def test_a_folder_without_clouds_is_one_error(tmp_path):
+    with pytest.raises(ValueError, match="no point files"):
+        CloudFilesConfig(root=tmp_path).build("train")
+    with pytest.raises(ValueError, match="found nothing"):
+        CloudFilesConfig(root=tmp_path / "nowhere").build("train")
+    np.save(tmp_path / "one.npy", np.zeros((30, 3)))
+    with pytest.raises(ValueError, match="too few clouds for a test split"):
+        CloudFilesConfig(root=tmp_path, num_points=8).build("test")
