@@ -106,6 +106,12 @@ def evaluate(
     ] = "1%",
     code: Code = "mean",
     guidance: Guidance = 1.0,
+    likelihood: Annotated[
+        bool,
+        typer.Option(
+            "--likelihood", help="For pictures: how often is the right one the likelier? Slow."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the sheet as JSON here.")
     ] = None,
@@ -148,6 +154,7 @@ def evaluate(
             weights,
             device,
             seed,
+            likelihood,
         )
         result, text = from_images(samples, asked)
         _publish(result, text, out, json)

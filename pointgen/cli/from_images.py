@@ -13,8 +13,9 @@ from pointgen.cli.inputs import torch_device
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pointgen.batch import Batch
     from pointgen.datasets import CloudDataset
-    from pointgen.models import PointCloudModel
+    from pointgen.models import ImageConditioned, PointCloudModel
     from pointgen.models.base import CodeChoice
 
 __all__ = ["Asked", "from_images"]
@@ -39,6 +40,7 @@ class Asked:
         weights: the last weights or the best.
         device: where to compute.
         seed: of all that is random.
+        likelihood: whether to ask how often the right picture is the likelier one.
     """
 
     split: Literal["train", "val", "test"]
@@ -50,6 +52,7 @@ class Asked:
     weights: Literal["model", "best"]
     device: str
     seed: int
+    likelihood: bool
 
 
 def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
@@ -110,12 +113,15 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
         keys = next(iter(of.values()))
         of["mean"] = {key: sum(each[key] for each in of.values()) / len(of) for key in keys}
     first = next(iter(scores.values()))
+    preferred = _preferred(model, batch.to(on), asked.seed) if asked.likelihood else None
     result = {
         "run": str(run), "split": asked.split, "shapes": len(held_out), "points": data.num_points,
         "code": asked.code, "guidance": asked.guidance, "seed": asked.seed,
         "threshold": near.description, "scores": by_category,
         "definitions": {name: DEFINITIONS_OF_PAIRS[name] for name in first} | ROWS,
     }  # fmt: skip
+    if preferred is not None:
+        result["right_picture_likelier"] = preferred
     return result, _table(result)
 
 
@@ -191,6 +197,34 @@ def _baselines(
     return rows
 
 
+def _preferred(model: ImageConditioned, batch: Batch, seed: int) -> float:
+    """Return the share of clouds that are likelier given their picture than given another's."""
+    import torch
+
+    from pointgen.models import Condition
+
+    assert batch.target is not None and batch.image is not None
+    if len(batch) < 2:
+        raise ValueError("--likelihood: expected at least two held-out shapes to compare")
+    order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(seed))
+    other = torch.empty_like(order)
+    other[order] = order.roll(1)  # one cycle: nobody gets their own
+    wins = 0
+    with progress("likelihoods") as advance:
+        for place in range(len(batch)):
+            right, wrong = (
+                model.log_prob_given(
+                    batch.target[place : place + 1],
+                    Condition(batch.image[picture : picture + 1]),
+                    generator=torch.Generator().manual_seed(seed),  # the same noise for both
+                )
+                for picture in (place, int(other[place]))
+            )
+            wins += bool(right > wrong)
+            advance(place + 1, len(batch))
+    return wins / len(batch)
+
+
 def _table(result: dict[str, Any]) -> str:
     scores = result["scores"]
     first = next(iter(scores.values()))
@@ -206,6 +240,12 @@ def _table(result: dict[str, Any]) -> str:
         for name, of in scores.items():
             values = (SHOWN[key] * of[category][key] for key in shown)
             lines.append(f"  {name:<20}" + "".join(f"{value:>12.4g}" for value in values))
+    if "right_picture_likelier" in result:
+        share = 100 * result["right_picture_likelier"]
+        lines += [
+            "",
+            f"log p(cloud | picture) prefers the right one of two pictures: {share:.1f} %",
+        ]
     lines += ["", f"Threshold of the F-score: {result['threshold']}."]
     lines += [f"{name}: {result['definitions'][name]}" for name in (*shown, *scores)]
     return "\n".join(lines)

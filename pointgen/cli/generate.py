@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ from pointgen.cli.options import (
 from pointgen.cli.sampling import sample, solver_with
 from pointgen.cli.together import bar, together
 from pointgen.cli.writing import write_results
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["generate"]
 

@@ -23,7 +23,8 @@ from pointgen.cli.options import (
     Steps,
     Weights,
 )
-from pointgen.cli.photos import Request, are_photos, from_photos
+from pointgen.cli.photo_files import are_photos
+from pointgen.cli.photos import Request, from_photos
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
 
@@ -59,7 +60,10 @@ def reconstruct(
         float, typer.Option(min=0.0, help="Spread of the shape noise for a picture.")
     ] = 1.0,
     score: Annotated[
-        bool, typer.Option("--score", help="Say the log-likelihood of each cloud; takes longer.")
+        bool,
+        typer.Option(
+            "--score", help="Say the log-likelihood of each cloud: up to a minute each on a CPU."
+        ),
     ] = False,
     png: Annotated[
         Path | None, typer.Option(help="Also draw each picture beside its clouds, to this file.")
@@ -78,11 +82,13 @@ def reconstruct(
     differs from a plain background; else the whole picture. A model that was trained in the
     viewer's frame makes clouds as the camera sees them.
     """
+    from pointgen.training.checkpoint import read_run
+
     request = Request(
         count, points, mask, category, code, guidance, temperature, score, png,
         seed, steps, weights, device, force, json,
     )  # fmt: skip
-    if not are_photos(inputs):
+    if not are_photos(inputs, wanted=read_run(run).model.image_size is not None):
         _through(run, inputs, out, request)
     elif from_photos(run, inputs, out, request):
         raise typer.Exit(1)
@@ -98,6 +104,7 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
     unfit: dict[str, object] = {"--count": request.count != 1, "--mask": request.mask}
     unfit |= {"--png": request.png, "--category": request.category, "--score": request.score}
     unfit |= {"--code": request.code != "sample", "--guidance": request.guidance != 1}
+    unfit |= {"--temperature": request.temperature != 1}
     if wrong := [name for name, value in unfit.items() if value]:
         raise ValueError(f"{wrong[0]}: is for pictures, and {inputs[0]} holds none")
     seed, points = request.seed, request.points
@@ -105,6 +112,7 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
     on = torch_device(request.device)
     model, encoded = autoencoder(run, on, request.weights, seed)
     shapes = read_inputs(inputs, seed)
+    check_target(out, force=request.force, ids=shapes.ids)
     generator = torch.Generator().manual_seed(seed)
     results: list[Tensor] = []
     distances: list[float] = []

@@ -15,7 +15,12 @@ from pointgen.files.pcd import read_pcd
 from pointgen.files.ply import has_faces, read_ply
 from pointgen.files.text import read_text
 
-__all__ = ["read_clouds"]
+__all__ = ["is_cloud", "read_clouds"]
+
+
+def is_cloud(path: Path) -> bool:
+    """Return whether the ending of a path is that of a format of points; some are of meshes too."""
+    return path.suffix.lower() in READERS
 
 
 def read_clouds(path: Path) -> list[Cloud]:
@@ -30,15 +35,15 @@ def read_clouds(path: Path) -> list[Cloud]:
     path = Path(path)
     if not path.is_dir():
         return _unique(path, _read(path, path.stem))
-    files = [file for file in sorted(path.rglob("*")) if _is_cloud(file.relative_to(path))]
+    files = [file for file in sorted(path.rglob("*")) if _is_shown_cloud(file.relative_to(path))]
     expect(bool(files), path, f"holds no point files ({', '.join(READERS)})")
     labels = _labels([file.relative_to(path) for file in files])
     return _unique(path, _merged([_read(f, i) for f, i in zip(files, labels, strict=True)], labels))
 
 
-def _is_cloud(path: Path) -> bool:
+def _is_shown_cloud(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in READERS and not hidden
+    return is_cloud(path) and not hidden
 
 
 def _labels(paths: list[Path]) -> list[str]:

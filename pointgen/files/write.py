@@ -15,17 +15,18 @@ from pointgen.files.errors import expect, writing
 __all__ = ["check_target", "write_clouds"]
 
 
-def check_target(path: Path, *, force: bool = False) -> None:
+def check_target(path: Path, *, force: bool = False, ids: Sequence[str] | None = None) -> None:
     """Refuse what `write_clouds` could not write to, so that nothing is computed in vain.
 
     Args:
-        path: As in `write_clouds`. How many clouds will come is not known here: of a folder or a
-            series only the place is checked, and not whether one of its files is there.
+        path: As in `write_clouds`. Without ids, of a folder or a series only the place is checked,
+            and not whether one of its files is there.
         force: Files may be overwritten.
+        ids: The names of the clouds that will come, where they are known.
 
     Raises:
         FileError: The ending is unknown or all there is, the folder cannot be made or written to,
-            or the file exists already.
+            a file exists already, or two ids give the same one.
     """
     path = Path(path)
     with writing(path):
@@ -33,6 +34,10 @@ def check_target(path: Path, *, force: bool = False) -> None:
         if ending:
             _check_free([path], force)
         _check_folder(path, path.parent if ending else path)
+        if ids is not None:
+            _check_ids(path, list(ids), len(ids))
+            if ending not in TOGETHER:
+                _check_free(_paths(path, ending, ids, len(ids)), force)
 
 
 def write_clouds(

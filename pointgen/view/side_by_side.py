@@ -1,4 +1,4 @@
-"""Pictures beside the clouds that were made from them, each cloud from two sides."""
+"""Pictures beside the clouds that were made from them, each cloud from a few sides."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from pointgen.view.still import caption, draw
 
 __all__ = ["save_side_by_side"]
 
-SIDES = (45.0, 135.0)  # degrees around the vertical axis
-
 
 def save_side_by_side(
     path: Path | str,
@@ -21,6 +19,7 @@ def save_side_by_side(
     clouds: Sequence[Sequence[np.ndarray]],
     *,
     captions: Sequence[str],
+    sides: Sequence[tuple[float, float]] = ((135.0, 35.0), (45.0, 35.0)),
     size: int = 240,
 ) -> None:
     """Write one row for each picture: its caption, the picture, and its clouds.
@@ -30,16 +29,20 @@ def save_side_by_side(
         pictures: each (3, H, W), values in [0, 1].
         clouds: for each picture the same number of clouds (N, 3).
         captions: a line above each row.
+        sides: azimuth and elevation, degrees, of the views of each cloud.
         size: of a cell, pixels.
     """
     from pointgen.files import atomic
 
     each = len(clouds[0])
     flat = [cloud for some in clouds for cloud in some]
-    views = [draw(flat, columns=each, size=size, azimuth=side, fit="each") for side in SIDES]
+    views = [
+        draw(flat, columns=each, size=size, azimuth=azimuth, elevation=elevation, fit="each")
+        for azimuth, elevation in sides
+    ]
     strip = max(18, size // 10)
     whole = Image.new(
-        "RGB", (size * (1 + len(SIDES) * each), (size + strip) * len(clouds)), "white"
+        "RGB", (size * (1 + len(sides) * each), (size + strip) * len(clouds)), "white"
     )
     for row, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
         top = row * (size + strip)
@@ -49,7 +52,7 @@ def save_side_by_side(
         for place in range(each):
             box = (place * size, row * size, (place + 1) * size, (row + 1) * size)
             for number, view in enumerate(views):
-                column = 1 + place * len(SIDES) + number
+                column = 1 + place * len(sides) + number
                 whole.paste(view.crop(box), (column * size, top + strip))
     with atomic(Path(path)) as temporary:
         whole.save(temporary, format="PNG")

@@ -43,6 +43,55 @@ log_every = 2
 """
 
 
+IMAGE_CONFIG = """
+[model]
+kind = "pointflow"
+objective = "matching"
+code_dim = 4
+prior_draws = 1
+
+[model.encoder]
+widths = [8, 16]
+head = [8]
+
+[model.points]
+batch_norm = false
+field = { kind = "residual", width = 16, depth = 1, condition_width = 16 }
+sampler = { method = "midpoint", steps = 2 }
+solver = { rtol = 1e-2, atol = 1e-2 }
+
+[model.prior]
+kind = "cnf"
+batch_norm = false
+field = { kind = "residual", width = 16, depth = 1, condition_width = 16 }
+sampler = { method = "midpoint", steps = 2 }
+solver = { rtol = 1e-2, atol = 1e-2 }
+
+[model.condition]
+categories = ["mug", "table"]
+width = 16
+image = { kind = "resnet", image_size = 16, widths = [8, 8] }
+
+[data]
+kind = "renderings"
+images = "IMAGES"
+size = 16
+num_points = 64
+
+[data.clouds]
+kind = "procedural"
+categories = ["mug", "table"]
+size = 4
+val_size = 1
+test_size = 2
+
+[train]
+steps = 3
+batch_size = 4
+log_every = 1
+"""
+
+
 @pytest.fixture(autouse=True)
 def _single_precision(_double_and_seeded):
     """People run the command line in torch's own precision."""
@@ -91,3 +140,17 @@ def run(config, tmp_path_factory):
     assert call("train", config, "--out", out, "--device", "cpu") == 0
     torch.set_default_dtype(before)
     return out
+
+
+@pytest.fixture(scope="session")
+def image_run(tmp_path_factory):
+    """A run that turns pictures into clouds; its pictures lie beside it, in `pairs`."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    root = tmp_path_factory.mktemp("pictures")
+    config = root / "config.toml"
+    config.write_text(IMAGE_CONFIG.replace("IMAGES", str(root / "pairs")))
+    assert call("data", "render", config, "--views", 2, "--size", 24) == 0
+    assert call("train", config, "--out", root / "run", "--device", "cpu") == 0
+    torch.set_default_dtype(before)
+    return root / "run"

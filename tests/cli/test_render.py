@@ -5,6 +5,9 @@ import pytest
 from pointgen.geometry.cameras import ViewCamera
 
 SMALL = """
+[model]
+kind = "pointflow"
+
 [model.prior]
 kind = "cnf"
 

@@ -1,0 +1,59 @@
+"""`pointgen evaluate RUN` and `generate --category` of a run that takes pictures."""
+
+import json
+
+import numpy as np
+import pytest
+
+
+def test_the_table_has_the_run_and_what_it_must_beat(pointgen, image_run, tmp_path):
+    out = tmp_path / "scores.json"
+    result = pointgen("evaluate", image_run, "--points", 48, "-o", out)
+    assert result.status == 0, result.err
+    scores = json.loads(out.read_text())["scores"]
+    assert list(scores) == [
+        "model", "retrieval (pixels)", "retrieval (features)", "mean cloud", "same surface"
+    ]  # fmt: skip
+    for name, of in scores.items():
+        assert list(of) == ["mug", "table", "mean"] and name in result.out
+        for key in ("CD", "CD-L1", "EMD", "F-score"):
+            assert of["mean"][key] == pytest.approx((of["mug"][key] + of["table"][key]) / 2)
+    assert scores["same surface"]["mean"]["CD"] < scores["retrieval (pixels)"]["mean"]["CD"]
+    assert scores["retrieval (pixels)"]["mean"]["CD"] < scores["mean cloud"]["mean"]["CD"]
+
+
+def test_the_same_seed_gives_the_same_table(pointgen, image_run):
+    arguments = ("evaluate", image_run, "--points", 48, "--emd", "none", "--json")
+    first, second = (json.loads(pointgen(*arguments).out) for _ in range(2))
+    assert first == second and "EMD" not in first["scores"]["model"]["mean"]
+
+
+def test_a_run_without_pictures_needs_a_reference(pointgen, run):
+    result = pointgen("evaluate", run)
+    assert result.status == 2 and "REFERENCE" in result.err
+
+
+def test_options_of_sets_need_a_reference(pointgen, image_run):
+    result = pointgen("evaluate", image_run, "--pairs")
+    assert result.status == 2 and "--pairs: expected a REFERENCE too" in result.err
+
+
+def test_generate_by_category(pointgen, image_run, run, tmp_path):
+    clouds = {}
+    for category in ("mug", "table"):
+        out = tmp_path / f"{category}.npy"
+        arguments = ("-o", out, "-n", 3, "--points", 20, "--category", category, "--guidance", 2)
+        assert pointgen("generate", image_run, *arguments).status == 0
+        clouds[category] = np.load(out)
+    assert not np.array_equal(clouds["mug"], clouds["table"])
+    wrong = pointgen("generate", image_run, "-o", tmp_path / "a.npy", "--category", "sofa")
+    assert wrong.status == 2 and "expected one of mug, table" in wrong.err
+    wrong = pointgen("generate", run, "-o", tmp_path / "a.npy", "--category", "mug")
+    assert wrong.status == 2 and "a model that was told categories" in wrong.err
+    wrong = pointgen("generate", image_run, "-o", tmp_path / "a.npy", "--guidance", 2)
+    assert wrong.status == 2 and "expected --category" in wrong.err
+
+
+def test_info_says_what_it_takes(pointgen, image_run):
+    facts = json.loads(pointgen("info", image_run, "--json").out)
+    assert facts["image_size"] == 16 and facts["categories"] == ["mug", "table"]
