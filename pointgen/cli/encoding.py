@@ -12,20 +12,19 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from pointgen.datasets import Normalize
     from pointgen.geometry.frames import Frame
     from pointgen.models import Autoencoder
 
-__all__ = ["autoencoder", "read_inputs", "thinned"]
+__all__ = ["autoencoder", "framer", "read_inputs", "thinned"]
 
 
 def autoencoder(
     run: Path, device: str, weights: Literal["model", "best"], seed: int
 ) -> tuple[Autoencoder, Callable[[np.ndarray], tuple[Tensor, Frame]]]:
     """Load a model that encodes, and what maps a cloud (N, 3) to its code (1, C) and frame."""
-    import numpy as np
     import torch
 
-    from pointgen.geometry.frames import Frame, per_shape_frame
     from pointgen.models import Autoencoder
     from pointgen.training.checkpoint import load, read_run
 
@@ -33,18 +32,26 @@ def autoencoder(
     if not isinstance(model, Autoencoder):
         raise ValueError(f"{run}: its model has no encoder")
     data = read_run(run).data
-    kind = data.normalize
+    framed = framer(data.normalize)
 
     def encoded(cloud: np.ndarray) -> tuple[Tensor, Frame]:
-        if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
-            frame = per_shape_frame(cloud, kind)
-        else:
-            frame = Frame(np.zeros(3), 1.0)
+        frame = framed(cloud)
         # A maximum over points depends on their number: no more than in training.
         seen = frame.apply(thinned(cloud, data.num_points, seed))
         return model.encode(torch.from_numpy(seen).to(device).unsqueeze(0)), frame
 
     return model, encoded
+
+
+def framer(kind: Normalize) -> Callable[[np.ndarray], Frame]:
+    """Return what finds the frame that a data set's `normalize` puts a cloud (N, 3) into."""
+    import numpy as np
+
+    from pointgen.geometry.frames import Frame, per_shape_frame
+
+    if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
+        return lambda cloud: per_shape_frame(cloud, kind)
+    return lambda cloud: Frame(np.zeros(3), 1.0)
 
 
 def thinned(cloud: np.ndarray, most: int, seed: int) -> np.ndarray:

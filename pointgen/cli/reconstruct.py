@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointgen.cli.console import progress, say
+from pointgen.cli.drawn import to_pictures
 from pointgen.cli.encoding import autoencoder, read_inputs, thinned
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import (
@@ -80,7 +81,8 @@ def reconstruct(
     Of a picture the model sees the square around the object, on the background it was trained
     with. The object is what the picture's transparency or --mask shows; without either, what
     differs from a plain background; else the whole picture. A model that was trained in the
-    viewer's frame makes clouds as the camera sees them.
+    viewer's frame makes clouds as the camera sees them. A C-Flow that goes the other way draws
+    pictures of clouds.
     """
     from pointgen.training.checkpoint import read_run
 
@@ -88,7 +90,10 @@ def reconstruct(
         count, points, mask, category, code, guidance, temperature, score, png,
         seed, steps, weights, device, force, json,
     )  # fmt: skip
-    if not are_photos(inputs, wanted=read_run(run).model.image_size is not None):
+    model = read_run(run).model
+    if model.kind == "cflow" and model.direction == "cloud_to_image":
+        to_pictures(run, inputs, out, request)
+    elif not are_photos(inputs, wanted=model.image_size is not None):
         _through(run, inputs, out, request)
     elif from_photos(run, inputs, out, request):
         raise typer.Exit(1)

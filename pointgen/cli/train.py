@@ -61,7 +61,7 @@ def _next(experiment: Experiment, run: Path) -> str:
     """Return a command that the trained model can do."""
     model = experiment.model
     if model.kind == "cflow" and model.direction == "cloud_to_image":
-        return f"pointgen info {run}"
+        return f"pointgen reconstruct {run} CLOUD -o PICTURES"
     if model.image_size is not None:
         return f"pointgen evaluate {run}"
     if model.kind == "pointflow" and model.prior.kind == "none":  # nothing to draw codes from

@@ -154,3 +154,16 @@ def image_run(tmp_path_factory):
     assert call("train", config, "--out", root / "run", "--device", "cpu") == 0
     torch.set_default_dtype(before)
     return root / "run"
+
+
+@pytest.fixture(scope="session")
+def drawing_run(image_run, tmp_path_factory):
+    """A C-Flow from clouds to pictures."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    out = tmp_path_factory.mktemp("drawing") / "run"
+    small = 'kind="cflow", direction="cloud_to_image", image_size=16, points=64, levels=2, steps=1'
+    settings = ("--set", f"model={{{small}, width=8}}", "--out", out, "--device", "cpu")
+    assert call("train", image_run.parent / "config.toml", *settings) == 0
+    torch.set_default_dtype(before)
+    return out

@@ -163,3 +163,17 @@ def test_nothing_is_overwritten(pointgen, image_run, photos, tmp_path):
     assert pointgen(*arguments, "--points", 8).status == 0
     assert pointgen(*arguments, "--points", 8).status == 2
     assert pointgen(*arguments, "--points", 8, "--force").status == 0
+
+
+def test_clouds_become_pictures(pointgen, drawing_run, tmp_path):
+    np.save(cloud := tmp_path / "cloud.npy", np.random.default_rng(0).normal(size=(80, 3)))
+    arguments = ("reconstruct", drawing_run, cloud, "-o", tmp_path / "drawn", "-n", 2)
+    assert pointgen(*arguments).status == 0
+    pictures = [np.asarray(Image.open(tmp_path / "drawn" / f"cloud_{k}.png")) for k in (0, 1)]
+    assert pictures[0].shape == (16, 16, 3) and not np.array_equal(*pictures)
+    assert pointgen(*arguments).status == 2  # nothing is overwritten
+    one = pointgen("reconstruct", drawing_run, cloud, "-o", tmp_path / "one.png", "-n", 2)
+    assert one.status == 2 and "expected a folder for 2 pictures" in one.err
+    np.save(few := tmp_path / "few.npy", np.zeros((8, 3)))
+    result = pointgen("reconstruct", drawing_run, few, "-o", tmp_path / "x")
+    assert result.status == 2 and "expected 64 in each cloud, got 8" in result.err
