@@ -92,7 +92,7 @@ def test_error_in_the_file(read, tmp_path, line, message):
     ("override", "message"),
     [
         ("model.code_dimm=3", "model.code_dimm: unknown key; did you mean code_dim?"),
-        ("data.kind=meshs", "data.kind: expected one of hdf5, meshes,"),
+        ("data.kind=meshs", "data.kind: expected one of clouds, hdf5, meshes,"),
         ("model.points.field.kind=mlp", "model.points.field.kind: expected one of "),
         (
             "model.points={kind='cnf', field={kind='residual', dept=1}}",

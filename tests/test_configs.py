@@ -15,6 +15,7 @@ def test_the_promised_configs_are_there():
     assert {path.stem for path in CONFIGS} >= {
         "quickstart", "pointflow_airplane", "pointflow_chair", "pointflow_car",
         "pointflow_airplane_ae", "matching_airplane", "matching_meshes",
+        "image_quickstart", "image_chair", "cflow_quickstart", "cflow_chair",
     }  # fmt: skip
 
 

@@ -276,7 +276,8 @@ class PointFlow(PointCloudModel):
             context = self._context(condition, count)
             context = None if context is None else context.repeat_interleave(draws, 0)
             likely = prior.log_prob(codes.flatten(0, 1), context).unflatten(0, (count, draws))
-            code = codes[torch.arange(count), likely.argmax(1)]
+            best = likely.argmax(1).view(count, 1, 1).expand(-1, 1, codes.shape[-1])
+            code = codes.gather(1, best).squeeze(1)
         return self.decode(code, num_points, generator=generator, solver=solver)
 
     def _codes(self, noise: Tensor, condition: Condition) -> Tensor:
