@@ -59,14 +59,14 @@ class CFlowConfig(BaseModel):
     """Flow steps of each level."""
     width: PositiveInt = 256
     """Channels inside the couplings."""
-    condition_weight: NonNegativeFloat = 1.0
+    condition_weight: NonNegativeFloat = 0.1
     """Weight of the negative log-likelihood of what is given, per dimension."""
-    cycle_weight: NonNegativeFloat = 10.0
+    cycle_weight: NonNegativeFloat = 1.0
     """Weight of the distance between what belongs to a condition and what a fresh latent makes of
     it; it draws samples together."""
     cycle_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Part of a batch for which that distance is computed: it costs a pass back."""
-    temperature: PositiveFloat = 0.8
+    temperature: PositiveFloat = 0.7
     """Standard deviation of the latents that samples are made of; `temperature` of `sample`
     multiplies it."""
 
