@@ -12,7 +12,6 @@ from pointgen.cli.console import check_free, print_json, say, write_json
 from pointgen.cli.from_images import Asked, from_images
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
 from pointgen.cli.options import (
-    Code,
     Device,
     Force,
     Guidance,
@@ -104,7 +103,13 @@ def evaluate(
             "0.001sq (squared)."
         ),
     ] = "1%",
-    code: Code = "mean",
+    code: Annotated[
+        Literal["sample", "mean", "mode"] | None,
+        typer.Option(
+            help="What is decoded for a picture: a random shape code, the mean of 16, or the "
+            "likeliest. Default: mean, where there are shape codes."
+        ),
+    ] = None,
     guidance: Guidance = 1.0,
     likelihood: Annotated[
         bool,

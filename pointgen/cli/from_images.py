@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,7 +35,7 @@ class Asked:
         points: of each cloud; None is as many as in training.
         threshold: of the F-score, as `Threshold.parse` reads it.
         exact: whether to match points one to one for EMD.
-        code: the shape code that is decoded for a picture.
+        code: the shape code that is decoded for a picture; None is the mean where there are codes.
         guidance: of the code.
         weights: the last weights or the best.
         device: where to compute.
@@ -47,7 +47,7 @@ class Asked:
     points: int | None
     threshold: str
     exact: bool
-    code: CodeChoice
+    code: CodeChoice | None
     guidance: float
     weights: Literal["model", "best"]
     device: str
@@ -67,7 +67,7 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
     from pointgen.batch import collate
     from pointgen.datasets import RenderingsConfig
     from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
-    from pointgen.models import ImageConditioned
+    from pointgen.models import ImageConditioned, SeesImages
     from pointgen.training.checkpoint import load, read_run
 
     near = Threshold.parse(asked.threshold)
@@ -80,6 +80,8 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
         and isinstance(data, RenderingsConfig)
     ):
         raise ValueError(f"{run}: takes no pictures; what it makes is scored against a REFERENCE")
+    if asked.code is None:
+        asked = replace(asked, code="mean" if isinstance(model, SeesImages) else "sample")
     plain: dict[str, Any] = {"augment": False, "num_points": asked.points or data.num_points}
     if data.background == "random":
         plain["background"] = (1.0, 1.0, 1.0)
@@ -146,6 +148,7 @@ def _answers(model: PointCloudModel, images: Tensor, num_points: int, asked: Ask
     generator = torch.Generator().manual_seed(asked.seed)
     with progress("generating") as advance:
         for part in images.split(AT_ONCE):
+            assert asked.code is not None
             condition = Condition(part.to(device), guidance=asked.guidance, code=asked.code)
             clouds.append(
                 model.sample(len(part), num_points, generator=generator, condition=condition).cpu()

@@ -57,3 +57,14 @@ def test_generate_by_category(pointgen, image_run, run, tmp_path):
 def test_info_says_what_it_takes(pointgen, image_run):
     facts = json.loads(pointgen("info", image_run, "--json").out)
     assert facts["image_size"] == 16 and facts["categories"] == ["mug", "table"]
+
+
+def test_a_c_flow_is_scored_with_its_likelihoods(pointgen, image_run, tmp_path):
+    small = 'kind="cflow", image_size=16, points=64, levels=2, steps=1, width=8'
+    settings = ("--set", f"model={{{small}}}", "--out", tmp_path / "run", "--device", "cpu")
+    assert pointgen("train", image_run.parent / "config.toml", *settings).status == 0
+    result = pointgen("evaluate", tmp_path / "run", "--likelihood", "--json")
+    assert result.status == 0, result.err
+    answer = json.loads(result.out)
+    assert answer["code"] == "sample" and 0 <= answer["right_picture_likelier"] <= 1
+    assert "retrieval (features)" not in answer["scores"]
