@@ -143,12 +143,12 @@ def _answers(model: PointCloudModel, images: Tensor, num_points: int, asked: Ask
 
     from pointgen.models import Condition
 
+    assert asked.code is not None
     clouds = []
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(asked.seed)
     with progress("generating") as advance:
         for part in images.split(AT_ONCE):
-            assert asked.code is not None
             condition = Condition(part.to(device), guidance=asked.guidance, code=asked.code)
             clouds.append(
                 model.sample(len(part), num_points, generator=generator, condition=condition).cpu()

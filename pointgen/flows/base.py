@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor, nn
 
-__all__ = ["Chain", "Flow", "StandardNormal", "Transform"]
+__all__ = ["Chain", "Flow", "StandardNormal", "Transform", "standard_noise"]
 
 
 class Transform(nn.Module, ABC):
@@ -78,6 +78,18 @@ class Chain(Transform):
         return z, total
 
 
+def standard_noise(
+    shape: Sequence[int], like: Tensor, generator: Generator | None = None
+) -> Tensor:
+    """Draw N(0, I) of a shape, of the type and on the device of `like`.
+
+    The numbers come from the generator's own device.
+    """
+    source = like.device if generator is None else generator.device
+    drawn = torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype)
+    return drawn.to(like.device)
+
+
 class StandardNormal(nn.Module):
     """N(0, I) over vectors of `dim` numbers."""
 
@@ -98,10 +110,7 @@ class StandardNormal(nn.Module):
         The numbers come from the generator's own device, so a CPU generator gives the same noise
         to a model on any device.
         """
-        source = self.origin.device if generator is None else generator.device
-        size = (*shape, *self.origin.shape)
-        noise = torch.randn(size, generator=generator, device=source, dtype=self.origin.dtype)
-        return noise.to(self.origin.device)
+        return standard_noise((*shape, *self.origin.shape), self.origin, generator)
 
 
 class Flow(nn.Module):

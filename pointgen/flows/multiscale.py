@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from pointgen.flows.base import Transform
+from pointgen.flows.base import Transform, standard_noise
 from pointgen.flows.grid import ActNorm, AffineCoupling, InvertibleConv1x1, Squeeze
 
 __all__ = ["Activations", "Encoded", "MultiscaleFlow"]
@@ -122,13 +122,7 @@ class MultiscaleFlow(nn.Module):
     def draw(self, count: int, generator: Generator | None = None) -> list[Tensor]:
         """Draw latents of `count` grids from N(0, I), on the generator's own device first."""
         like = next(self.parameters())
-        source = like.device if generator is None else generator.device
-        return [
-            torch.randn((count, *shape), generator=generator, device=source, dtype=like.dtype).to(
-                like.device
-            )
-            for shape in self.latent_shapes
-        ]
+        return [standard_noise((count, *shape), like, generator) for shape in self.latent_shapes]
 
     def _levels(self) -> list[_Level]:
         return [level for level in self.levels if isinstance(level, _Level)]

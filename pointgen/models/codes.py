@@ -5,20 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-__all__ = ["draw_code", "gaussian_entropy", "great_circle", "noise_like"]
+__all__ = ["draw_code", "gaussian_entropy", "great_circle"]
 
 
 def draw_code(mean: Tensor, log_var: Tensor | None) -> Tensor:
     """Draw codes (B, C) of a diagonal Gaussian; the mean itself if there is no variance."""
     return mean if log_var is None else mean + (0.5 * log_var).exp() * torch.randn_like(mean)
-
-
-def noise_like(x: Tensor, generator: Generator | None) -> Tensor:
-    """Draw N(0, I) of the shape of x, from the generator's own device."""
-    source = x.device if generator is None else generator.device
-    return torch.randn(x.shape, generator=generator, device=source, dtype=x.dtype).to(x.device)
 
 
 def gaussian_entropy(log_var: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Generator, Tensor
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
-from pointgen.flows.base import Chain, Flow, StandardNormal
+from pointgen.flows.base import Chain, Flow, StandardNormal, standard_noise
 from pointgen.flows.continuous import inverse_each, sampling_with
 from pointgen.flows.guidance import guided
 from pointgen.flows.matching import matching_loss
@@ -31,7 +31,7 @@ from pointgen.flows.solver import Solver
 from pointgen.geometry.pairing import pair_kd
 from pointgen.models.base import Condition, Loss, PointCloudModel
 from pointgen.models.cnf import CnfConfig
-from pointgen.models.codes import draw_code, gaussian_entropy, great_circle, noise_like
+from pointgen.models.codes import draw_code, gaussian_entropy, great_circle
 from pointgen.models.conditioning import ConditionerConfig
 from pointgen.networks import ConcatSquashConfig, PointNetConfig
 
@@ -209,9 +209,9 @@ class PointFlow(PointCloudModel):
             raise ValueError("a bound of log p(X) needs posterior = 'gaussian'")
         weights = []
         for _ in range(BOUND_DRAWS):
-            noise = noise_like(mean, generator)
-            code = mean + (0.5 * log_var).exp() * noise
-            log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(-1)
+            drawn = standard_noise(mean.shape, mean, generator)
+            code = mean + (0.5 * log_var).exp() * drawn
+            log_q = -0.5 * (drawn.square() + log_var + math.log(2 * math.pi)).sum(-1)
             weights.append(self.log_prob(points, code) + self.log_prior(code, condition) - log_q)
         return torch.stack(weights).logsumexp(0) - math.log(BOUND_DRAWS)
 
