@@ -123,7 +123,7 @@ class Solver(BaseModel):
         """
 
         def whole(t: Tensor, parts: State) -> tuple[Tensor | None, ...]:
-            return derivative(t, parts[0], len(state) > 1)
+            return derivative(t, parts[0], len(state) > 1)[: len(state)]
 
         times = torch.tensor(span, dtype=state[0].dtype, device=state[0].device)
         options: dict[str, object] = {"max_num_steps": MAX_STEPS}

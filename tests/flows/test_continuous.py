@@ -75,7 +75,8 @@ def test_every_number_of_steps_is_that_number(dtype):
             assert cnf.evaluations == 4 * steps
 
 
-def test_adjoint_gradients_are_those_of_the_steps_for_points_parameters_and_context():
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+def test_adjoint_gradients_are_those_of_the_steps_for_points_parameters_and_context(way):
     gradients = []
     for adjoint in (True, False):
         torch.manual_seed(0)
@@ -83,8 +84,12 @@ def test_adjoint_gradients_are_those_of_the_steps_for_points_parameters_and_cont
         cnf = CNF(field(), solver, divergence="exact")
         x = torch.randn(2, 4, 3, requires_grad=True)
         context = torch.randn(2, 1, 3, requires_grad=True)
-        z, ladj = cnf(x, 2 * context)  # not a leaf, as the code of an encoder is not
-        (z.square().sum() + ladj.sum()).backward()
+        given = 2 * context  # not a leaf, as the code of an encoder is not
+        if way == "forward":
+            z, ladj = cnf(x, given)
+            (z.square().sum() + ladj.sum()).backward()
+        else:
+            cnf.inverse(x, given).square().sum().backward()
         gradients.append([x.grad, context.grad, *(p.grad for p in cnf.parameters())])
     for by_adjoint, by_steps in zip(*gradients, strict=True):
         torch.testing.assert_close(by_adjoint, by_steps, atol=1e-6, rtol=1e-5)
