@@ -1,10 +1,11 @@
-"""The door of every viewer: what a list of clouds may be, and how a gallery is laid out."""
+"""The door of every viewer: what a list of shapes may be, and how a gallery is laid out."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
@@ -12,26 +13,56 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Clouds", "as_clouds", "bounds", "check_captions", "grid_shape"]
+__all__ = ["Clouds", "Shape", "as_shapes", "bounds", "check_captions", "grid_shape"]
 
-Clouds: TypeAlias = Union["np.ndarray", "Tensor", "Sequence[np.ndarray | Tensor]"]
+Clouds: TypeAlias = Union["np.ndarray", "Tensor", "Shape", "Sequence[np.ndarray | Tensor | Shape]"]
 
 
-def as_clouds(clouds: Clouds) -> list[np.ndarray]:
-    """Return the clouds as a list of (N_i, 3) float32 arrays in data units.
+@dataclass(frozen=True)
+class Shape:
+    """One shape to look at, where there is more to see than points.
+
+    Attributes:
+        points: (N, 3), data units, y up.
+        colours: (N, 3), RGB in [0, 1]; None leaves the choice to the viewer.
+        frames: (T, N, 3), where the points were on their way from noise, the last being `points`;
+            None where there was no way.
+        surface: vertices (V, 3) and triangles (F, 3), shown instead of the points by viewers that
+            can; None for a cloud.
+    """
+
+    points: np.ndarray | Tensor
+    colours: np.ndarray | None = None
+    frames: np.ndarray | Tensor | None = None
+    surface: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A shape as viewers use it: all arrays of numpy, float32 but for the triangles."""
+
+    points: np.ndarray
+    colours: np.ndarray | None
+    frames: np.ndarray | None
+    surface: tuple[np.ndarray, np.ndarray] | None
+
+
+def as_shapes(clouds: Clouds) -> list[Checked]:
+    """Return the clouds as a list of shapes in data units.
 
     Args:
-        clouds: (S, N, 3), one cloud (N, 3), or a sequence of (N_i, 3); arrays or tensors on any
-            device.
+        clouds: (S, N, 3), one cloud (N, 3), one `Shape`, or a sequence of (N_i, 3) and shapes;
+            arrays or tensors on any device.
 
     Raises:
         ValueError: There is no cloud, or one of them is empty, of another shape, or not finite;
             the message names its index.
     """
-    items = [clouds] if _is_array(clouds) and clouds.ndim == 2 else list(clouds)  # type: ignore[union-attr]
+    alone = isinstance(clouds, Shape) or (_is_array(clouds) and clouds.ndim == 2)  # type: ignore[union-attr]
+    items = [clouds] if alone else list(clouds)  # type: ignore[arg-type]
     if not items:
         raise ValueError("clouds: expected at least one cloud, got none")
-    return [_checked(_array(item), index) for index, item in enumerate(items)]
+    return [_shape(item, f"clouds[{index}]") for index, item in enumerate(items)]
 
 
 def check_captions(captions: Sequence[str] | None, count: int) -> list[str]:
@@ -80,15 +111,35 @@ def _array(cloud: object) -> np.ndarray:
     return np.asarray(cloud)
 
 
-def _checked(points: np.ndarray, index: int) -> np.ndarray:
+def _shape(item: object, name: str) -> Checked:
+    shape = item if isinstance(item, Shape) else Shape(item)  # type: ignore[arg-type]
+    points = _checked(_array(shape.points), name)
+    colours, frames, surface = shape.colours, shape.frames, shape.surface
+    if colours is not None:
+        colours = np.clip(_alike(_array(colours), points.shape, f"{name}.colours"), 0, 1)
+    if frames is not None:
+        frames = _array(frames)
+        frames = _alike(frames, (len(frames), *points.shape), f"{name}.frames")
+    if surface is not None:
+        surface = (_checked(_array(surface[0]), f"{name}.surface"), np.asarray(surface[1]))
+    return Checked(points, colours, frames, surface)
+
+
+def _alike(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    if array.shape != shape or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers of shape {shape}, got {array.shape}")
+    return array.astype(np.float32)
+
+
+def _checked(points: np.ndarray, name: str) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
         got = f"{points.shape} of {points.dtype}"
-        raise ValueError(f"clouds[{index}]: expected (N, 3) of numbers, got {got}")
+        raise ValueError(f"{name}: expected (N, 3) of numbers, got {got}")
     if not len(points):
-        raise ValueError(f"clouds[{index}]: expected at least one point, got (0, 3)")
+        raise ValueError(f"{name}: expected at least one point, got (0, 3)")
     with np.errstate(over="ignore"):
         points = points.astype(np.float32)
     broken = int((~np.isfinite(points)).any(axis=1).sum())
     if broken:
-        raise ValueError(f"clouds[{index}]: {broken} of {len(points)} points are not finite")
+        raise ValueError(f"{name}: {broken} of {len(points)} points are not finite")
     return points

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pointgen.view.camera import DISTANCE
-from pointgen.view.clouds import Clouds, as_clouds, bounds, check_captions
+from pointgen.view.clouds import Clouds, as_shapes, bounds, check_captions
 from pointgen.view.light import sphere, visibility
 from pointgen.view.palette import HEIGHT_STOPS, PLAIN
 from pointgen.view.splat import sphere_radius
@@ -37,7 +37,7 @@ def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -
     Raises:
         ValueError: A cloud is empty or not finite, or the captions do not match the clouds.
     """
-    arrays = as_clouds(clouds)
+    arrays = [shape.points for shape in as_shapes(clouds)]
     lines = check_captions(captions, len(arrays))
     largest = max(bounds(points)[1] for points in arrays)
     data = {

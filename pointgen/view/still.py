@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pointgen.view.camera import Camera, Lens
-from pointgen.view.clouds import Clouds, as_clouds, bounds, check_captions, grid_shape
+from pointgen.view.clouds import Clouds, as_shapes, bounds, check_captions, grid_shape
 from pointgen.view.light import lamp, sky, visibility
 from pointgen.view.palette import Palette, colour
 from pointgen.view.splat import sphere_radius, splat
@@ -54,7 +54,7 @@ def draw(
     Raises:
         ValueError: A cloud is empty or not finite, or an option has no such value.
     """
-    arrays = as_clouds(clouds)
+    arrays = [shape.points for shape in as_shapes(clouds)]
     lines = check_captions(captions, len(arrays))
     rows, columns = grid_shape(len(arrays), columns)
     if size < 16:

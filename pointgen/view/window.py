@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from PIL import Image
 
-from pointgen.view.clouds import Clouds, as_clouds, bounds, check_captions, grid_shape
+from pointgen.view.clouds import Clouds, as_shapes, bounds, check_captions, grid_shape
 from pointgen.view.display import INSTEAD, WindowError, display
 from pointgen.view.label import label
 from pointgen.view.palette import PALETTES, Palette, colour
@@ -65,7 +65,7 @@ class Window:
         point_size: float = 3.0,
     ) -> None:
         """Check the clouds and open the window; arguments and errors are those of `show`."""
-        self.clouds = as_clouds(clouds)
+        self.clouds = [shape.points for shape in as_shapes(clouds)]
         self.captions = check_captions(captions, len(self.clouds))
         self.shown = 0 if len(self.clouds) == 1 else -1  # which cloud; -1 is the grid of all
         self.palette: Palette = "position"

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 import torch
 
-from pointgen.view.clouds import as_clouds, bounds, check_captions, grid_shape
+from pointgen.view.clouds import Shape, as_shapes, bounds, check_captions, grid_shape
 
 
 @pytest.mark.parametrize("make", [np.zeros, torch.zeros])
 def test_one_cloud_a_batch_and_a_list_are_all_clouds(make):
     shape = (5, 3)
-    assert [c.shape for c in as_clouds(make(shape))] == [shape]
-    assert [c.shape for c in as_clouds(make((2, *shape)))] == [shape] * 2
-    assert [c.shape for c in as_clouds([make(shape), make((7, 3))])] == [shape, (7, 3)]
-    assert all(c.dtype == np.float32 for c in as_clouds(make((2, *shape))))
+    assert [c.points.shape for c in as_shapes(make(shape))] == [shape]
+    assert [c.points.shape for c in as_shapes(make((2, *shape)))] == [shape] * 2
+    assert [c.points.shape for c in as_shapes([make(shape), make((7, 3))])] == [shape, (7, 3)]
+    assert all(c.points.dtype == np.float32 for c in as_shapes(make((2, *shape))))
 
 
 def test_a_tensor_with_a_gradient_can_be_shown():
-    assert as_clouds(torch.ones(2, 4, 3, requires_grad=True))[1].sum() == 12
+    assert as_shapes(torch.ones(2, 4, 3, requires_grad=True))[1].points.sum() == 12
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,26 @@ def test_a_tensor_with_a_gradient_can_be_shown():
 )
 def test_the_error_names_the_cloud(broken, message):
     with pytest.raises(ValueError, match=message):
-        as_clouds([np.zeros((4, 3)), broken])
+        as_shapes([np.zeros((4, 3)), broken])
+
+
+def test_colours_ways_and_surfaces_come_along_and_must_fit():
+    points = torch.rand(5, 3)
+    triangle = (np.eye(3), np.array([[0, 1, 2]]))
+    shape = Shape(points, np.full((5, 3), 2.0), torch.stack([points + 1, points]), triangle)
+    (checked,) = as_shapes(shape)
+    assert checked.colours.max() == 1
+    assert checked.frames.shape == (2, 5, 3)
+    assert checked.surface[0].dtype == np.float32
+    with pytest.raises(ValueError, match=r"clouds\[0\].colours: expected .* \(5, 3\)"):
+        as_shapes(Shape(points, np.zeros((4, 3))))
+    with pytest.raises(ValueError, match=r"clouds\[1\].frames"):
+        as_shapes([points, Shape(points, frames=np.full((2, 5, 3), np.nan))])
 
 
 def test_no_cloud_is_an_error():
     with pytest.raises(ValueError, match="at least one cloud"):
-        as_clouds([])
+        as_shapes([])
 
 
 def test_there_is_one_caption_for_each_cloud():
