@@ -118,6 +118,22 @@ class CNF(Transform):
         (x,) = self.sampler.solve(derivative, (z,), (0.0, 1.0), parameters)
         return x
 
+    def way(self, z: Tensor, context: Tensor | None, pieces: int) -> list[Tensor]:
+        """Carry noise to data and return where it is after each of so many equal pieces of t.
+
+        A sampler of fewer steps than pieces takes one for each, so its last state may be a little
+        nearer to the truth than that of `inverse`.
+        """
+        derivative, parameters = self._derivative(z.device.type, context, None)
+        solver, states = self.sampler, []
+        if solver.steps is not None:
+            solver = solver.model_copy(update={"steps": -(-solver.steps // pieces)})
+        for piece in range(pieces):
+            span = (piece / pieces, (piece + 1) / pieces)
+            (z,) = solver.solve(derivative, (z,), span, parameters)
+            states.append(z)
+        return states
+
     def _with_ladj(
         self, x: Tensor, context: Tensor | None, span: tuple[float, float]
     ) -> tuple[Tensor, Tensor]:

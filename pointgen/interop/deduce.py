@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from pointgen.interop.names import ENCODER, ROLES
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig
-from pointgen.models.pointflow import NoPrior
+from pointgen.models.cnf import CnfConfig, NoPrior
 from pointgen.networks.concatsquash import FUNCTIONS, ConcatSquashConfig
 
 __all__ = ["Hints", "deduce"]

@@ -11,6 +11,7 @@ from pointgen.models.base import (
     Loss,
     PointCloudModel,
     SeesImages,
+    Watchable,
 )
 from pointgen.models.cflow import CFlowConfig
 from pointgen.models.pointflow import PointFlowConfig
@@ -25,6 +26,7 @@ __all__ = [
     "PointCloudModel",
     "PointFlowConfig",
     "SeesImages",
+    "Watchable",
 ]
 
 ModelConfig = Annotated[PointFlowConfig | CFlowConfig, Field(discriminator="kind")]

@@ -21,6 +21,7 @@ __all__ = [
     "Loss",
     "PointCloudModel",
     "SeesImages",
+    "Watchable",
 ]
 
 CodeChoice = Literal["sample", "mean", "mode"]
@@ -124,6 +125,33 @@ class Autoencoder(Protocol):
 
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
         """Return codes (count, C) on the way from one code (C,) to another, ends included."""
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """A model whose clouds are carried from noise over a time, so that one can watch."""
+
+    def codes(
+        self,
+        count: int,
+        *,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+        solver: Solver | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """Draw codes (count, C) of new shapes; the arguments are those of `sample`."""
+
+    def trajectory(
+        self,
+        codes: Tensor,
+        num_points: int,
+        frames: int,
+        *,
+        generator: Generator | None = None,
+        solver: Solver | None = None,
+    ) -> Tensor:
+        """Return the way (B, frames, num_points, 3) of noise to clouds, data units."""
 
 
 @runtime_checkable

@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["draw_code", "gaussian_entropy", "great_circle"]
+from pointgen.flows.base import Transform
+
+__all__ = ["between", "draw_code", "gaussian_entropy", "great_circle"]
 
 
 def draw_code(mean: Tensor, log_var: Tensor | None) -> Tensor:
@@ -18,6 +20,20 @@ def draw_code(mean: Tensor, log_var: Tensor | None) -> Tensor:
 def gaussian_entropy(log_var: Tensor) -> Tensor:
     """Return the entropy (B,) of diagonal Gaussians of log-variance (B, C), nats."""
     return 0.5 * (log_var + 1 + math.log(2 * math.pi)).sum(-1)
+
+
+def between(first: Tensor, second: Tensor, count: int, transform: Transform | None) -> Tensor:
+    """Return codes (count, C) on the way from one code (C,) to another, ends included.
+
+    With the transform of a prior the way is the great circle in its noise space, whose points are
+    as typical as its ends; without, a straight line.
+    """
+    ends = torch.stack([first, second])
+    share = torch.linspace(0, 1, count, dtype=ends.dtype, device=ends.device).unsqueeze(1)
+    if transform is None:
+        return torch.lerp(ends[:1], ends[1:], share)
+    noise, _ = transform(ends)
+    return transform.inverse(great_circle(noise[:1], noise[1:], share))
 
 
 def great_circle(first: Tensor, second: Tensor, share: Tensor) -> Tensor:

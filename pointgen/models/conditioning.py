@@ -8,10 +8,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from pointgen.batch import Batch
 from pointgen.models.base import Condition
 from pointgen.networks import ImageEncoderConfig
 
-__all__ = ["Conditioner", "ConditionerConfig"]
+__all__ = ["Conditioner", "ConditionerConfig", "given"]
 
 
 class ConditionerConfig(BaseModel):
@@ -38,6 +39,20 @@ class ConditionerConfig(BaseModel):
     def build(self) -> Conditioner:
         """Build the network; its image encoder's weights are random, or downloaded."""
         return Conditioner(self)
+
+
+def given(batch: Batch, config: ConditionerConfig | None) -> Condition:
+    """Return the part of a batch that the config's model is to be conditioned by.
+
+    Raises:
+        ValueError: The batch has no pictures where the model takes some.
+    """
+    if config is None:
+        return Condition()
+    if config.image is not None and batch.image is None:
+        raise ValueError("model.condition.image: expected data with pictures (kind 'renderings')")
+    image = None if config.image is None else batch.image
+    return Condition(image, batch.label if config.categories else None)
 
 
 class Conditioner(nn.Module):

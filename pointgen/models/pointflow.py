@@ -28,28 +28,21 @@ from pointgen.flows.continuous import inverse_each, sampling_with
 from pointgen.flows.guidance import guided
 from pointgen.flows.matching import matching_loss
 from pointgen.flows.solver import Solver
+from pointgen.flows.trajectory import trajectory
 from pointgen.geometry.pairing import pair_kd
 from pointgen.models.base import Condition, Loss, PointCloudModel
-from pointgen.models.cnf import CnfConfig
-from pointgen.models.codes import draw_code, gaussian_entropy, great_circle
-from pointgen.models.conditioning import ConditionerConfig
+from pointgen.models.cnf import CnfConfig, NoPrior
+from pointgen.models.codes import between, draw_code, gaussian_entropy
+from pointgen.models.conditioning import ConditionerConfig, given
 from pointgen.networks import ConcatSquashConfig, PointNetConfig
 
-__all__ = ["NoPrior", "PointFlow", "PointFlowConfig"]
+__all__ = ["PointFlow", "PointFlowConfig"]
 
 # Points are independent given the code, so a cloud of any size is solved in pieces: about 1 GiB
 # for a field of width 512.
 POINTS_AT_ONCE = 2**18
 CODE_DRAWS = 16  # whose mean, or likeliest, is taken where one code is wanted for a condition
 BOUND_DRAWS = 4  # codes that a bound of log p(X) is weighted over
-
-
-class NoPrior(BaseModel):
-    """No flow over codes: the model is an autoencoder, and cannot make new shapes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    kind: Literal["none"] = "none"
 
 
 class PointFlowConfig(BaseModel):
@@ -172,7 +165,7 @@ class PointFlow(PointCloudModel):
         """
         mean, log_var = self.posterior(batch.points)
         target = batch.points if batch.target is None else batch.target
-        context = self._context(_given(batch, self.config.condition), len(batch))
+        context = self._context(given(batch, self.config.condition), len(batch))
         if self.config.objective == "matching":
             return self._matching(target, mean, log_var, context)
         return self._likelihood(target, mean, log_var, context)
@@ -238,6 +231,21 @@ class PointFlow(PointCloudModel):
             ]
         return torch.cat(pieces, dim=1)
 
+    @torch.no_grad()
+    def trajectory(
+        self,
+        codes: Tensor,
+        num_points: int,
+        frames: int,
+        *,
+        generator: Generator | None = None,
+        solver: Solver | None = None,
+    ) -> Tensor:
+        """Return the way (B, frames, num_points, 3) of noise to clouds, data units."""
+        noise = self.points.base.sample((len(codes), num_points), generator)
+        with sampling_with(solver, self.points):
+            return trajectory(self.points.transform, noise, codes.unsqueeze(1), frames)
+
     def see(self, image: Tensor) -> Tensor:
         """Map pictures (B, 3, H, W) in [0, 1] to what the prior learns from them (B, W).
 
@@ -261,8 +269,28 @@ class PointFlow(PointCloudModel):
         condition: Condition | None = None,
     ) -> Tensor:
         """Draw new clouds (count, num_points, 3) in data units; see `PointCloudModel.sample`."""
-        if count < 1 or num_points < 1:
+        if min(count, num_points) < 1:
             raise ValueError(f"expected at least one cloud and point, got {count} and {num_points}")
+        codes = self.codes(
+            count,
+            generator=generator,
+            temperature=temperature,
+            solver=solver,
+            condition=condition,
+        )
+        return self.decode(codes, num_points, generator=generator, solver=solver)
+
+    @torch.no_grad()
+    def codes(
+        self,
+        count: int,
+        *,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+        solver: Solver | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """Draw codes (count, C) of new shapes; the arguments are those of `sample`."""
         condition = condition or Condition()
         draws = 1 if condition.code == "sample" else CODE_DRAWS
         prior = self._prior()
@@ -271,14 +299,13 @@ class PointFlow(PointCloudModel):
             noise[:, 0] = 0
         with sampling_with(solver, prior):
             codes = self._codes(noise, condition)  # (count, draws, C)
-        code = codes.mean(1)
-        if condition.code == "mode":
-            context = self._context(condition, count)
-            context = None if context is None else context.repeat_interleave(draws, 0)
-            likely = prior.log_prob(codes.flatten(0, 1), context).unflatten(0, (count, draws))
-            best = likely.argmax(1).view(count, 1, 1).expand(-1, 1, codes.shape[-1])
-            code = codes.gather(1, best).squeeze(1)
-        return self.decode(code, num_points, generator=generator, solver=solver)
+        if condition.code != "mode":
+            return codes.mean(1)
+        context = self._context(condition, count)
+        context = None if context is None else context.repeat_interleave(draws, 0)
+        likely = prior.log_prob(codes.flatten(0, 1), context).unflatten(0, (count, draws))
+        best = likely.argmax(1).view(count, 1, 1).expand(-1, 1, codes.shape[-1])
+        return codes.gather(1, best).squeeze(1)
 
     def _codes(self, noise: Tensor, condition: Condition) -> Tensor:
         """Turn noise (B, draws, C) into codes of the same shape."""
@@ -297,17 +324,8 @@ class PointFlow(PointCloudModel):
 
     @torch.no_grad()
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
-        """Return codes (count, C) on the way from one code (C,) to another, ends included.
-
-        With a prior the way is the great circle in its noise space, whose points are as typical
-        as its ends; without, a straight line.
-        """
-        ends = torch.stack([first, second])
-        share = torch.linspace(0, 1, count, dtype=ends.dtype, device=ends.device).unsqueeze(1)
-        if self.prior is None:
-            return torch.lerp(ends[:1], ends[1:], share)
-        noise, _ = self.prior.transform(ends)
-        return self.prior.transform.inverse(great_circle(noise[:1], noise[1:], share))
+        """Return codes (count, C) on the way from one code (C,) to another, ends included."""
+        return between(first, second, count, None if self.prior is None else self.prior.transform)
 
     def _prior(self) -> Flow:
         if self.prior is None:
@@ -333,12 +351,9 @@ class PointFlow(PointCloudModel):
         before = self.evaluations
         code = draw_code(mean, log_var)
         log_px = self.log_prob(target, code).mean()
-        log_pz = (
-            log_px.new_zeros(())
-            if self.prior is None
-            else self.prior.log_prob(code, context).mean()
-        )
-        entropy = log_px.new_zeros(()) if log_var is None else gaussian_entropy(log_var).mean()
+        zero = log_px.new_zeros(())
+        log_pz = zero if self.prior is None else self.prior.log_prob(code, context).mean()
+        entropy = zero if log_var is None else gaussian_entropy(log_var).mean()
         config = self.config
         total = -(
             config.recon_weight * log_px
@@ -382,13 +397,3 @@ class PointFlow(PointCloudModel):
             terms["kl"] = kl.detach()
             total = total + config.kl_weight * kl
         return Loss(total, terms)
-
-
-def _given(batch: Batch, config: ConditionerConfig | None) -> Condition:
-    """Return the part of a batch that the config's model is to be conditioned by."""
-    if config is None:
-        return Condition()
-    if config.image is not None and batch.image is None:
-        raise ValueError("model.condition.image: expected data with pictures (kind 'renderings')")
-    image = None if config.image is None else batch.image
-    return Condition(image, batch.label if config.categories else None)

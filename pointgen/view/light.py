@@ -34,7 +34,7 @@ def lamp(direction: np.ndarray, count: int, spread: float) -> np.ndarray:
         spread: half opening of the cone, radians.
     """
     cap = _spiral(1 - (1 - np.cos(spread)) * (np.arange(count) + 0.5) / count)
-    right, forward = _across(direction)
+    right, forward = _across(direction[None])[0]
     return cap[:, [0]] * right + cap[:, [1]] * direction + cap[:, [2]] * forward
 
 
@@ -49,29 +49,12 @@ def visibility(
         directions: (D, 3) unit vectors towards the light.
         radius: of the spheres, in the units of the places.
     """
+    from pointgen.view.kernels import add_visible
+
     seen = np.zeros(len(probes))
-    for direction in directions:
-        seen += _unshadowed(probes, blockers, direction, radius)
+    across = _across(directions)
+    add_visible(seen, probes.astype(float), blockers.astype(float), directions, across, radius)
     return seen / len(directions)
-
-
-def _unshadowed(
-    probes: np.ndarray, blockers: np.ndarray, direction: np.ndarray, radius: float
-) -> np.ndarray:
-    right, forward = (axis / (1.8 * radius) for axis in _across(direction))  # a cell: one sphere
-    row, column = _cells(blockers, right), _cells(blockers, forward)  # (N,)
-    top, left = row.min(), column.min()
-    height, width = row.max() - top + 3, column.max() - left + 3  # with an empty rim
-    nearest = np.full(height * width, -np.inf)
-    np.maximum.at(nearest, (row - top + 1) * width + column - left + 1, blockers @ direction)
-
-    row = np.clip(_cells(probes, right) - top + 1, 0, height - 1)  # (M,): outside is on the rim
-    column = np.clip(_cells(probes, forward) - left + 1, 0, width - 1)
-    return nearest[row * width + column] <= probes @ direction + 2 * radius
-
-
-def _cells(places: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    return np.floor(places @ axis).astype(np.int64)
 
 
 def _spiral(height: np.ndarray) -> np.ndarray:
@@ -80,9 +63,9 @@ def _spiral(height: np.ndarray) -> np.ndarray:
     return np.stack([ring * np.cos(angle), height, ring * np.sin(angle)], axis=1)
 
 
-def _across(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return two unit vectors that span the plane across `direction`."""
-    helper = np.eye(3)[np.abs(direction).argmin()]
-    right = np.cross(direction, helper)
-    right /= np.linalg.norm(right)
-    return right, np.cross(right, direction)
+def _across(directions: np.ndarray) -> np.ndarray:
+    """Return (D, 2, 3): two unit vectors that span the plane across each of (D, 3)."""
+    helper = np.eye(3)[np.abs(directions).argmin(axis=1)]
+    right = np.cross(directions, helper)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    return np.stack([right, np.cross(right, directions)], axis=1)

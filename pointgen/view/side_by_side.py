@@ -8,32 +8,31 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pointgen.view.still import caption, draw
+from pointgen.view.gallery import caption
+from pointgen.view.still import draw
 
-__all__ = ["save_side_by_side"]
+__all__ = ["save_side_by_side", "side_by_side"]
+
+SIDES = ((135.0, 35.0), (45.0, 35.0))
 
 
-def save_side_by_side(
-    path: Path | str,
+def side_by_side(
     pictures: Sequence[np.ndarray],
     clouds: Sequence[Sequence[np.ndarray]],
     *,
     captions: Sequence[str],
-    sides: Sequence[tuple[float, float]] = ((135.0, 35.0), (45.0, 35.0)),
+    sides: Sequence[tuple[float, float]] = SIDES,
     size: int = 240,
-) -> None:
-    """Write one row for each picture: its caption, the picture, and its clouds.
+) -> Image.Image:
+    """Return one row for each picture: its caption, the picture, and its clouds.
 
     Args:
-        path: the PNG to write, complete or not at all.
         pictures: each (3, H, W), values in [0, 1].
         clouds: for each picture the same number of clouds (N, 3).
         captions: a line above each row.
         sides: azimuth and elevation, degrees, of the views of each cloud.
         size: of a cell, pixels.
     """
-    from pointgen.files import atomic
-
     each = len(clouds[0])
     flat = [cloud for some in clouds for cloud in some]
     views = [
@@ -54,5 +53,21 @@ def save_side_by_side(
             for number, view in enumerate(views):
                 column = 1 + place * len(sides) + number
                 whole.paste(view.crop(box), (column * size, top + strip))
+    return whole
+
+
+def save_side_by_side(
+    path: Path | str,
+    pictures: Sequence[np.ndarray],
+    clouds: Sequence[Sequence[np.ndarray]],
+    *,
+    captions: Sequence[str],
+    sides: Sequence[tuple[float, float]] = SIDES,
+    size: int = 240,
+) -> None:
+    """Write what `side_by_side` gives to `path` as PNG, complete or not at all."""
+    from pointgen.files import atomic
+
+    whole = side_by_side(pictures, clouds, captions=captions, sides=sides, size=size)
     with atomic(Path(path)) as temporary:
         whole.save(temporary, format="PNG")

@@ -1,8 +1,6 @@
-"""Shaded spheres in a depth buffer, in numpy alone."""
+"""Shaded spheres in a depth buffer."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,7 +9,6 @@ from pointgen.view.camera import Camera, Lens
 __all__ = ["sphere_radius", "splat"]
 
 RADIUS = 0.025  # of a sphere in a cloud of 2048 points whose box has side 1, as papers draw it
-FRAGMENTS = 250_000  # candidate pixels that are worked on at a time: a few megabytes
 
 
 def sphere_radius(count: int) -> float:
@@ -43,18 +40,13 @@ def splat(
         Cover (size, size, 1), 1 where a sphere was drawn, and its shaded colour (size, size, 3),
         0 elsewhere.
     """
+    from pointgen.view.kernels import nearest_spheres
+
     size = lens.size
     screen, depth = camera.project(points)
     centre = lens.pixels(screen)
     reach = lens.focal * radius / depth  # radius in pixels
-    nearest = np.full(size * size, -np.inf)
-    owner = np.full(size * size, -1)
-    for pixel, index, rise in _fragments(centre, reach, size):
-        front = radius * rise - depth[index]
-        np.maximum.at(nearest, pixel, front)
-        wins = front == nearest[pixel]
-        owner[pixel[wins]] = index[wins]
-
+    owner = nearest_spheres(centre, reach, depth, radius, size)
     drawn = np.flatnonzero(owner >= 0)
     owner = owner[drawn]
     row, column = np.divmod(drawn, size)
@@ -67,40 +59,6 @@ def splat(
     cover[drawn] = 1
     picture[drawn] = _shade(colours[owner], lit[owner], normal, toward)
     return cover.reshape(size, size, 1), picture.reshape(size, size, 3)
-
-
-def _fragments(
-    centre: np.ndarray, reach: np.ndarray, size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Go through the pixels that spheres cover, in parts.
-
-    Args:
-        centre: (N, 2) of the spheres, pixels.
-        reach: (N,) their radii, pixels.
-        size: width and height of the picture, pixels.
-
-    Yields:
-        Pixels (F,), indices of spheres (F,), and how far each sphere rises there towards the
-        camera (F,), in its radii.
-    """
-    half = int(np.ceil(reach.max())) + 1
-    offset = np.arange(-half, half + 1)
-    step = max(1, FRAGMENTS // len(offset) ** 2)
-    for start in range(0, len(centre), step):
-        middle, radius = centre[start : start + step], reach[start : start + step, None]
-        cell = np.floor(middle).astype(np.int64)  # (n, 2)
-        column, row = cell[:, [0]] + offset, cell[:, [1]] + offset  # (n, k)
-        across = ((column + 0.5 - middle[:, [0]]) / radius) ** 2
-        along = ((row + 0.5 - middle[:, [1]]) / radius) ** 2
-        across[(column < 0) | (column >= size)] = 2  # out of sight
-        along[(row < 0) | (row >= size)] = 2
-        rest = (1 - across).astype(np.float32)[:, None, :] - along.astype(np.float32)[:, :, None]
-        which, i, j = np.nonzero(rest > 0)  # of (n, k, k)
-        yield (
-            row[which, i] * size + column[which, j],
-            which + start,
-            np.sqrt(rest[which, i, j].astype(float)),
-        )
 
 
 def _shade(

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from pointgen.view.camera import Camera, Lens
-from pointgen.view.clouds import Clouds, as_shapes, bounds, check_captions, grid_shape
-from pointgen.view.light import lamp, sky, visibility
-from pointgen.view.palette import Palette, colour
-from pointgen.view.splat import sphere_radius, splat
+from pointgen.view.camera import Camera
+from pointgen.view.clouds import Clouds, as_shapes
+from pointgen.view.gallery import Fit, Gallery
+from pointgen.view.palette import Palette, colours_of
 
-__all__ = ["caption", "draw", "save_png"]
-
-Fit = Literal["all", "each"]
-
-MARGIN = 0.09  # free on each side of a cell, as a share of the cell
-SUPERSAMPLING = 2
-LAMP = np.array([-0.25, 0.80, 0.55])  # in view axes: high, and from the left behind the camera
-FLOOR_CELLS = 96
-FLOOR_REACH = 1.8  # half side of the piece of floor that can lie in shadow
+__all__ = ["draw", "save_png"]
 
 
 def draw(
@@ -34,7 +23,7 @@ def draw(
     size: int = 320,
     azimuth: float = 135.0,
     elevation: float = 35.0,
-    colors: Palette = "position",
+    colors: Palette | None = None,
     fit: Fit = "all",
 ) -> Image.Image:
     """Return a gallery of the clouds; the same clouds always give the same picture.
@@ -47,33 +36,20 @@ def draw(
         azimuth: of the camera, degrees around y; 0 looks from +z, 90 from +x. ShapeNet's shapes
             face -z, so the default sees their front.
         elevation: of the camera, degrees above the floor.
-        colors: "position", "height" or "plain".
+        colors: "position", "height", "depth" or "plain"; by default the colours that the clouds
+            bring, and "position" for those that bring none.
         fit: "all" shows every cloud at the same scale, so that sizes compare; "each" fills its
             cell.
 
     Raises:
         ValueError: A cloud is empty or not finite, or an option has no such value.
     """
-    arrays = [shape.points for shape in as_shapes(clouds)]
-    lines = check_captions(captions, len(arrays))
-    rows, columns = grid_shape(len(arrays), columns)
-    if size < 16:
-        raise ValueError(f"size: expected at least 16 pixels, got {size}")
-    if fit not in ("all", "each"):
-        raise ValueError(f"fit: expected all or each, got {fit!r}")
-
+    shapes = as_shapes(clouds)
     camera = Camera(azimuth, elevation)
-    placed = _place(arrays, fit)
-    lenses = _lenses(placed, camera, size, fit)
-    strip = max(14, size // 9) if captions is not None else 0
-    gallery = Image.new("RGB", (columns * size, rows * (size + strip)), "white")
-    for index, (points, lens) in enumerate(zip(placed, lenses, strict=True)):
-        corner = (index % columns * size, index // columns * (size + strip))
-        cell = _cell(points, colour(arrays[index], colors), camera, lens)
-        gallery.paste(Image.fromarray(cell), corner)
-        if strip:
-            caption(gallery, lines[index], (corner[0], corner[1] + size), (size, strip))
-    return gallery
+    points = [shape.points for shape in shapes]
+    gallery = Gallery(points, [camera], captions=captions, columns=columns, size=size, fit=fit)
+    colours = [colours_of(shape, colors, camera) for shape in shapes]
+    return gallery.picture(points, colours, camera)
 
 
 def save_png(
@@ -85,7 +61,7 @@ def save_png(
     size: int = 320,
     azimuth: float = 135.0,
     elevation: float = 35.0,
-    colors: Palette = "position",
+    colors: Palette | None = None,
     fit: Fit = "all",
 ) -> None:
     """Write the picture that `draw` gives to `path` as PNG, complete or not at all."""
@@ -103,106 +79,3 @@ def save_png(
     )
     with atomic(Path(path)) as temporary:
         picture.save(temporary, format="PNG")
-
-
-def _place(clouds: list[np.ndarray], fit: Fit) -> list[np.ndarray]:
-    """Centre every box on the origin and scale it into the unit cube; "all": by one scale."""
-    boxes = [bounds(points) for points in clouds]
-    largest = max(side for _, side in boxes)
-    return [
-        (points.astype(float) - centre) / (largest if fit == "all" else side)
-        for points, (centre, side) in zip(clouds, boxes, strict=True)
-    ]
-
-
-def _lenses(placed: list[np.ndarray], camera: Camera, size: int, fit: Fit) -> list[Lens]:
-    rims = [camera.project(_with_rim(points))[0] for points in placed]
-    if fit == "each":
-        return [Lens.around(rim, size, MARGIN) for rim in rims]
-    return [Lens.around(np.concatenate(rims), size, MARGIN)] * len(placed)
-
-
-def _with_rim(points: np.ndarray) -> np.ndarray:
-    """Add the corners of the cubes around the lowest and highest spheres, so that none is cut."""
-    radius = sphere_radius(len(points))
-    return np.concatenate([points + radius, points - radius])
-
-
-def _cell(points: np.ndarray, colours: np.ndarray, camera: Camera, lens: Lens) -> np.ndarray:
-    """Return the picture (size, size, 3), uint8, of one placed cloud over its floor."""
-    radius = sphere_radius(len(points))
-    toward = camera.axes.T @ (LAMP / np.linalg.norm(LAMP))
-    toward[1] = max(toward[1], 0.5)  # seen from above or below: the lamp stays over the floor
-    toward /= np.linalg.norm(toward)
-    ambient = visibility(points, points, sky(64), radius)
-    lit = visibility(points, points, lamp(toward, 16, 0.25), radius)
-
-    cover, shaded = splat(
-        points,
-        colours * (0.48 + 0.52 * ambient[:, None] ** 0.8),
-        0.25 + 0.75 * lit,
-        radius,
-        toward,
-        camera,
-        lens.scaled(SUPERSAMPLING),
-    )
-    cover, shaded = _pool(cover), _pool(shaded)
-    floor = _floor(points, radius, toward, camera, lens)[..., None]
-    return np.round(255 * np.clip(shaded + (1 - cover) * floor, 0, 1)).astype(np.uint8)
-
-
-def _pool(picture: np.ndarray) -> np.ndarray:
-    """Average (size * s, size * s, C) over squares of s = SUPERSAMPLING pixels."""
-    size = len(picture) // SUPERSAMPLING
-    return picture.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, -1).mean(axis=(1, 3))
-
-
-def _floor(
-    points: np.ndarray, radius: float, toward: np.ndarray, camera: Camera, lens: Lens
-) -> np.ndarray:
-    """Return the brightness (size, size) in [0, 1] of the floor under the cloud; 1 is no shadow."""
-    from scipy.ndimage import gaussian_filter, map_coordinates
-
-    height = float(points[:, 1].min()) - radius
-    across = np.linspace(-FLOOR_REACH, FLOOR_REACH, FLOOR_CELLS)
-    x, z = np.meshgrid(across, across, indexing="ij")
-    probes = np.stack([x.ravel(), np.full(x.size, height - radius), z.ravel()], axis=1)
-    blocker = max(radius, 0.02)  # below that, the floor's own cells are coarser than the spheres
-    ambient = visibility(probes, points, sky(96), blocker)
-    lit = visibility(probes, points, lamp(toward, 32, 0.3), blocker)
-    light = gaussian_filter((0.7 * ambient + 0.3 * lit).reshape(x.shape), 0.8)
-
-    place = camera.floor(lens.screen(), height)  # (size * size, 2)
-    at = (place + FLOOR_REACH) * (FLOOR_CELLS - 1) / (2 * FLOOR_REACH)
-    at = np.nan_to_num(at, nan=-9.0)  # above the horizon: beside the lit piece
-    seen = map_coordinates(light, at.T, order=1, cval=1.0)
-    shadow = (1 - seen) * _ramp(2 - 2 * np.hypot(*place.T) / FLOOR_REACH)
-    return 1 - 0.8 * shadow.reshape(lens.size, lens.size) * _fade(lens.size)
-
-
-def _fade(size: int) -> np.ndarray:
-    """Return (size, size): 1 inside, falling to 0 at the edge, so that cells join without seams."""
-    edge = np.minimum(np.arange(size) + 0.5, size - np.arange(size) - 0.5)
-    ramp = _ramp(edge / (0.15 * size))
-    return ramp[:, None] * ramp
-
-
-def _ramp(values: np.ndarray) -> np.ndarray:
-    """Rise smoothly from 0 (at 0 and below) to 1 (at 1 and above)."""
-    values = np.clip(np.nan_to_num(values), 0, 1)
-    return values * values * (3 - 2 * values)
-
-
-def caption(
-    gallery: Image.Image, text: str, corner: tuple[int, int], size: tuple[int, int]
-) -> None:
-    """Write one line in the middle of a strip, shortened until it fits."""
-    brush = ImageDraw.Draw(gallery)
-    font = ImageFont.load_default(size=max(10, round(0.52 * size[1])))
-    text = " ".join(text.split())
-    shown = text
-    while shown and brush.textlength(shown, font=font) > 0.94 * size[0]:
-        text = text[:-1]
-        shown = text.rstrip() + "…" if text else ""
-    middle = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
-    brush.text(middle, shown, fill=(70, 74, 82), font=font, anchor="mm")

@@ -11,8 +11,7 @@ from pointgen.flows.solver import Solver
 from pointgen.interop import Hints, adam_state, from_official, official_options, to_official
 from pointgen.interop.pointflow import training_steps
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig
-from pointgen.models.pointflow import NoPrior
+from pointgen.models.cnf import CnfConfig, NoPrior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
 
 LAYERS = ("ignore", "concat_v2", "squash", "scale", "concatscale", "concatsquash")

@@ -8,8 +8,7 @@ import torch
 from pointgen.batch import Batch
 from pointgen.flows.solver import Solver
 from pointgen.models import Autoencoder, PointFlowConfig
-from pointgen.models.cnf import CnfConfig
-from pointgen.models.pointflow import NoPrior
+from pointgen.models.cnf import CnfConfig, NoPrior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
 
 ENCODER = PointNetConfig(widths=(16, 32), head=(16,))

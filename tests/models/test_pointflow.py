@@ -10,9 +10,8 @@ from pointgen.batch import Batch
 from pointgen.flows.continuous import CNF
 from pointgen.flows.solver import Solver
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig
+from pointgen.models.cnf import CnfConfig, NoPrior
 from pointgen.models.codes import gaussian_entropy
-from pointgen.models.pointflow import NoPrior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
 
 PRECISE = Solver(rtol=1e-9, atol=1e-9)

@@ -111,7 +111,7 @@ def test_colours_are_colours(torus, palette):
 
 
 def test_an_unknown_palette_is_an_error(torus):
-    with pytest.raises(ValueError, match="colors: expected one of position, height, plain"):
+    with pytest.raises(ValueError, match="colors: expected one of position, height, depth, plain"):
         draw([torus], colors="rainbow")
 
 

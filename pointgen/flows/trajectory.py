@@ -1,0 +1,73 @@
+"""The way of noise to data, in equal steps of flow time, to be watched."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pointgen.flows.base import Chain, Transform
+from pointgen.flows.continuous import CNF
+from pointgen.flows.solver import SolveError
+
+__all__ = ["trajectory"]
+
+
+def trajectory(transform: Transform, noise: Tensor, context: Tensor | None, frames: int) -> Tensor:
+    """Return where noise is on its way to data.
+
+    What other transforms do at once, such as units, is done to all frames alike, so that the first
+    shows the noise in data units, and the last is the inverse of the noise. Several CNFs follow
+    one another: each has an equal part of the frames.
+
+    Args:
+        transform: a CNF, or a chain with at least one.
+        noise: (B, ..., D).
+        context: of the transform.
+        frames: number of frames T, 2 at least.
+
+    Returns:
+        (B, T, ..., D); NaN where an entry cannot be solved.
+
+    Raises:
+        ValueError: The transform has no flow time, or there are fewer frames than that.
+    """
+    parts = list(transform)[::-1] if isinstance(transform, Chain) else [transform]
+    places = [place for place, part in enumerate(parts) if isinstance(part, CNF)]
+    if not places:
+        raise ValueError("trajectory: this model has no continuous flow, so no way to watch")
+    if frames <= len(places):
+        raise ValueError(f"frames: expected at least {len(places) + 1}, got {frames}")
+    try:
+        return _travel(parts, places, noise, context, frames - 1)
+    except SolveError:
+        if len(noise) == 1:
+            return noise.new_full((1, frames, *noise.shape[1:]), torch.nan)
+        contexts = [None] * len(noise) if context is None else context.split(1)
+        each = zip(noise.split(1), contexts, strict=True)
+        return torch.cat([trajectory(transform, part, given, frames) for part, given in each])
+
+
+def _travel(
+    parts: list[Transform], places: list[int], noise: Tensor, context: Tensor | None, steps: int
+) -> Tensor:
+    """Return (B, steps + 1, ..., D); `places` are those of the CNFs in `parts`, noise first."""
+
+    def shown(x: Tensor, after: int) -> Tensor:
+        """Do what the other transforms after a place do."""
+        for place, part in enumerate(parts[after:], start=after):
+            if place not in places:
+                x = part.inverse(x, context)
+        return x
+
+    passed = [shown(noise, 0)]
+    x = noise
+    for place, part in enumerate(parts):
+        if isinstance(part, CNF):
+            number = places.index(place)
+            share = steps * (number + 1) // len(places) - steps * number // len(places)
+            way = part.way(x, context, share)
+            passed += [shown(each, place + 1) for each in way]
+            x = way[-1]
+        else:
+            x = part.inverse(x, context)
+    return torch.stack(passed, dim=1)
