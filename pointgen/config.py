@@ -85,11 +85,16 @@ class TrainConfig(BaseModel):
     validate_every: NonNegativeInt = 0
     """Steps between losses of the val split; 0 is off."""
     preview_every: NonNegativeInt = 0
-    """Steps between pictures of generated shapes; 0 is off."""
+    """Steps between pictures of new shapes and of what becomes of held-out ones; 0 is off."""
     preview_count: PositiveInt = 8
-    """Shapes in a preview."""
+    """New shapes in a preview."""
     preview_points: PositiveInt = 2048
     """Points of each shape in a preview."""
+    report: bool = True
+    """Write report.html and report.json at the end: curves, previews, samples and scores."""
+    report_shapes: NonNegativeInt = 64
+    """Shapes of the val split, at most, that the report scores as many new ones against; 0 leaves
+    the scores out."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

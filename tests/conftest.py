@@ -1,5 +1,6 @@
 """Every test runs in float64 with a forked, seeded random state, unless it asks otherwise."""
 
+import ctypes.util
 import importlib.util
 import os
 import shutil
@@ -11,6 +12,7 @@ import torch
 NEEDS = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "xvfb": lambda: shutil.which("Xvfb") is not None,
+    "xtest": lambda: ctypes.util.find_library("Xtst") is not None,  # key strokes
     "pytorch3d": lambda: importlib.util.find_spec("pytorch3d") is not None,
 }
 OPTIONAL = {"pytorch3d"}  # may be missing even where everything is to be tested

@@ -11,6 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from pointgen.cli.convert import convert
 from pointgen.cli.data import data_app
 from pointgen.cli.demo import demo
 from pointgen.cli.evaluate import evaluate
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, train, generate, reconstruct, interpolate, evaluate, view, info):
+for verb in (demo, train, generate, reconstruct, interpolate, evaluate, view, convert, info):
     app.command()(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(import_app, name="import")

@@ -22,8 +22,7 @@ __all__ = ["Asked", "from_images"]
 
 VIEWS = 8  # pictures of each training shape that retrieval chooses from
 SHAPES_OF_MEAN = 512
-AT_ONCE = 16
-SHOWN = {"CD": 1e3, "CD-L1": 1e2, "EMD": 1e2, "F-score": 1e2}
+AT_ONCE = 64  # pictures to compare
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
     """
     from pointgen.batch import collate
     from pointgen.datasets import RenderingsConfig
+    from pointgen.metrics.by_category import by_category
     from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
     from pointgen.models import ImageConditioned, SeesImages
     from pointgen.training.checkpoint import load, read_run
@@ -100,26 +100,15 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
                 clouds, batch.target, threshold=near, emd_error=0.0 if asked.exact else None
             )
             advance(done, len(rows))
-    by_category = {
-        name: {
-            category: {
-                key: values[batch.label == label].double().mean().item()
-                for key, values in found.items()
-            }
-            for label, category in enumerate(held_out.categories)
-            if bool((batch.label == label).any())
-        }
-        for name, found in scores.items()
+    means = {
+        name: by_category(found, batch.label, held_out.categories) for name, found in scores.items()
     }
-    for of in by_category.values():
-        keys = next(iter(of.values()))
-        of["mean"] = {key: sum(each[key] for each in of.values()) / len(of) for key in keys}
     first = next(iter(scores.values()))
     preferred = _preferred(model, batch.to(on), asked.seed) if asked.likelihood else None
     result = {
         "run": str(run), "split": asked.split, "shapes": len(held_out), "points": data.num_points,
         "code": asked.code, "guidance": asked.guidance, "seed": asked.seed,
-        "threshold": near.description, "scores": by_category,
+        "threshold": near.description, "scores": means,
         "definitions": {name: DEFINITIONS_OF_PAIRS[name] for name in first} | ROWS,
     }  # fmt: skip
     if preferred is not None:
@@ -141,20 +130,19 @@ def _answers(model: PointCloudModel, images: Tensor, num_points: int, asked: Ask
     """Return one cloud for each picture, on the CPU."""
     import torch
 
-    from pointgen.models import Condition
+    from pointgen.training.making import from_pictures
 
     assert asked.code is not None
-    clouds = []
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(asked.seed)
     with progress("generating") as advance:
-        for part in images.split(AT_ONCE):
-            condition = Condition(part.to(device), guidance=asked.guidance, code=asked.code)
-            clouds.append(
-                model.sample(len(part), num_points, generator=generator, condition=condition).cpu()
-            )
-            advance(sum(map(len, clouds)), len(images))
-    return torch.cat(clouds)
+        return from_pictures(
+            model,
+            images,
+            num_points,
+            code=asked.code,
+            guidance=asked.guidance,
+            generator=torch.Generator().manual_seed(asked.seed),
+            advance=advance,
+        )
 
 
 def _baselines(
@@ -183,14 +171,14 @@ def _baselines(
 
     places = range(VIEWS * len(training))
     with progress("reading training pictures") as advance, torch.no_grad():
-        for start in range(0, len(places), 4 * AT_ONCE):
-            pictures = torch.stack([drawn(p).image for p in places[start : start + 4 * AT_ONCE]])
+        for start in range(0, len(places), AT_ONCE):
+            pictures = torch.stack([drawn(p).image for p in places[start : start + AT_ONCE]])
             for name, look in looks.items():
                 known[name].append(look(pictures))
-            advance(min(start + 4 * AT_ONCE, len(places)), len(places))
+            advance(min(start + AT_ONCE, len(places)), len(places))
         rows = {}
         for name, look in looks.items():
-            asked = torch.cat([look(part) for part in images.split(4 * AT_ONCE)])
+            asked = torch.cat([look(part) for part in images.split(AT_ONCE)])
             nearest = nearest_pictures(asked, torch.cat(known[name])).tolist()
             rows[name] = torch.stack([drawn(place).target for place in nearest])
     generator = torch.Generator().manual_seed(seed)
@@ -229,10 +217,12 @@ def _preferred(model: ImageConditioned, batch: Batch, seed: int) -> float:
 
 
 def _table(result: dict[str, Any]) -> str:
+    from pointgen.metrics.by_category import SHOWN, heading
+
     scores = result["scores"]
     first = next(iter(scores.values()))
     shown = [name for name in SHOWN if name in first["mean"]]
-    heads = [f"{name} x{SHOWN[name]:g}" if name != "F-score" else "F-score %" for name in shown]
+    heads = [heading(name) for name in shown]
     lines = [
         f"{result['run']}: clouds from {result['shapes']} pictures of the {result['split']} split, "
         f"{result['points']} points, code: {result['code']}"

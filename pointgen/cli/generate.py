@@ -42,6 +42,12 @@ def generate(
         str | None, typer.Option(help="Only of this category, for a model that was told them.")
     ] = None,
     guidance: Guidance = 1.0,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=1000, help="Keep the way from noise too, so many frames of it (.npz)."
+        ),
+    ] = None,
     weights: Weights = "model",
     device: Device = "auto",
     force: Force = False,
@@ -57,6 +63,8 @@ def generate(
     with together() as share:
         if share.main:
             check_target(out, force=force)
+            if frames is not None and out.suffix.lower() != ".npz":
+                raise ValueError(f"{out}: expected a name that ends in .npz for --frames")
         model = load(run, device=torch_device(device), weights=weights)
         if category is None and guidance != 1:
             raise ValueError("--guidance: expected --category, to be guided by")
@@ -74,6 +82,7 @@ def generate(
                 temperature=temperature,
                 solver=solver_with(steps),
                 condition=condition,
+                frames=frames,
                 share=share,
                 advance=advance,
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import print_json
-from pointgen.cli.options import Json, Run
+from pointgen.cli.console import check_free, print_json, progress, say
+from pointgen.cli.inputs import torch_device
+from pointgen.cli.options import Device, Force, Json, Run
 
 if TYPE_CHECKING:
     from pointgen.models import ModelConfig
@@ -16,10 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-def info(run: Run, json: Json = False) -> None:
+def info(
+    run: Run,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the report that a training ends with, as one HTML page here: curves, "
+            "previews, samples and scores. Takes a minute."
+        ),
+    ] = None,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
     """Say what a run is: model, size, step, data, last metrics."""
     from pointgen.training.checkpoint import load, read_run
 
+    check_free(html, force=force)
     experiment = read_run(run)
     folder = run.parent if run.suffix == ".safetensors" else run
     model = load(run)
@@ -36,10 +50,21 @@ def info(run: Run, json: Json = False) -> None:
     }
     if json:
         print_json(facts | {"config": experiment.model_dump(mode="json", exclude_none=True)})
-        return
     for name, value in facts.items():
-        if value:
+        if value and not json:
             typer.echo(f"{name:<12}{_line(value)}")
+    if html is not None:
+        _write_report(folder, html, device)
+
+
+def _write_report(run: Path, html: Path, device: str) -> None:
+    from pointgen.training.report import write_report
+
+    with progress("drawing and scoring") as advance:
+        problems = write_report(run, html, device=torch_device(device), advance=advance)
+    for problem in problems:
+        say(f"report without {problem[0].lower()}{problem[1:]}")
+    say(f"wrote {html}")
 
 
 def _kind_of(model: ModelConfig) -> dict[str, Any]:
@@ -50,16 +75,11 @@ def _kind_of(model: ModelConfig) -> dict[str, Any]:
 
 
 def _last_row(path: Path) -> dict[str, float]:
-    import csv
+    from pointgen.training.log import history
 
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
-    except (ValueError, TypeError, csv.Error) as error:
-        raise ValueError(f"{path}: not the log of a training ({error})") from error
+    rows = history(path)
+    last = {name: float(values[-1]) for name, values in rows.items() if len(values)}
+    return {name: value for name, value in last.items() if value == value}  # no NaN
 
 
 def _report(path: Path) -> dict[str, float]:

@@ -10,21 +10,41 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Shapes", "is_run", "label_of", "read_shapes", "torch_device"]
+    from pointgen.files import Cloud, Surface
+
+__all__ = [
+    "MESH_POINTS",
+    "Shapes",
+    "draw_cloud",
+    "is_run",
+    "label_of",
+    "read_shapes",
+    "thin_cloud",
+    "torch_device",
+]
 
 MESH_POINTS = 2048  # drawn from a mesh where nothing else is asked for: the field's usual number
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Clouds with their names; `points[i]` is (N_i, 3) float32, data units of its file.
+    """Clouds with their names.
 
-    `normals[i]`, of the same shape and of length 1, are there where the points come from meshes.
+    Attributes:
+        ids: of each shape.
+        points: of each shape, (N_i, 3) float32, data units of its file.
+        normals: (N_i, 3), of length 1, of shapes from meshes; None for clouds.
+        colours: (N_i, 3) uint8, None in the place of a shape without; None if all are without.
+        labels: (N_i,) int64, of parts or classes, likewise; meshes have none.
+        surfaces: vertices (V_i, 3) and triangles (F_i, 3) of shapes from meshes, where asked for.
     """
 
     ids: list[str]
     points: list[np.ndarray]
     normals: list[np.ndarray] | None = None
+    colours: list[np.ndarray | None] | None = None
+    labels: list[np.ndarray | None] | None = None
+    surfaces: list[tuple[np.ndarray, np.ndarray]] | None = None
 
     def stacked(self, what: str) -> Tensor:
         """Return the clouds as one tensor (S, N, 3).
@@ -69,6 +89,7 @@ def read_shapes(
     num_points: int | None = None,
     seed: int | tuple[int, int] = 0,
     whole: bool = False,
+    surfaces: bool = False,
 ) -> Shapes:
     """Read clouds, and sample meshes by area, from a file or a folder.
 
@@ -78,14 +99,12 @@ def read_shapes(
         seed: of the draws, which depend on it and the shape's place alone. Two numbers: the second
             says which of several inputs this is, so that like shapes are not drawn alike.
         whole: keep clouds as they are where all have equally many points.
+        surfaces: keep the surfaces of meshes, which may be much larger than the clouds.
 
     Raises:
         ValueError: Nothing is there, or something in it cannot be used.
     """
-    import numpy as np
-
-    from pointgen.files import is_mesh, read_clouds
-    from pointgen.geometry.sampling import resample
+    from pointgen.files import is_mesh, read_clouds, read_surface
 
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
@@ -95,23 +114,79 @@ def read_shapes(
         meshes = [path]
     if meshes:
         count = num_points or MESH_POINTS
-        drawn = [_sampled(mesh, count, (*seeds, i)) for i, mesh in enumerate(meshes)]
         root = path if path.is_dir() else path.parent
         ids = [mesh.relative_to(root).with_suffix("").as_posix() for mesh in meshes]
-        return Shapes(ids, [points for points, _ in drawn], [normals for _, normals in drawn])
-    found = read_clouds(path)
-    clouds = [cloud.points for cloud in found]
-    alike = len({len(points) for points in clouds}) == 1
+        kept: list[tuple[np.ndarray, np.ndarray]] = []
+        drawn: list[Cloud] = []
+        for index, mesh in enumerate(meshes):
+            surface = read_surface(mesh)
+            drawn.append(draw_cloud(ids[index], surface, count, (*seeds, index)))
+            kept += [(surface.vertices, surface.faces)] if surfaces else []
+        return Shapes(
+            ids,
+            [cloud.points for cloud in drawn],
+            [cloud.normals for cloud in drawn if cloud.normals is not None],
+            _any([cloud.colours for cloud in drawn]),
+            surfaces=kept if surfaces else None,
+        )
+    clouds = read_clouds(path)
+    alike = len({len(cloud.points) for cloud in clouds}) == 1
     if num_points is not None and not (whole and alike):
-        for index, cloud in enumerate(found):
-            if len(cloud.points) < num_points:
-                raise ValueError(
-                    f"{path}: {cloud.id} has {len(cloud.points)} points, {num_points} are wanted"
-                )
-            clouds[index] = resample(
-                cloud.points, num_points, np.random.default_rng((*seeds, index))
-            )
-    return Shapes([cloud.id for cloud in found], clouds)
+        clouds = [
+            thin_cloud(path, cloud, num_points, (*seeds, i)) for i, cloud in enumerate(clouds)
+        ]
+    return Shapes(
+        [cloud.id for cloud in clouds],
+        [cloud.points for cloud in clouds],
+        colours=_any([cloud.colours for cloud in clouds]),
+        labels=_any([cloud.labels for cloud in clouds]),
+    )
+
+
+def draw_cloud(id: str, surface: Surface, count: int, seed: tuple[int, ...]) -> Cloud:
+    """Draw points of a surface by area, with normals, and with colours where the surface has them.
+
+    Normals are those of the faces; colours lie between those of a face's vertices.
+    """
+    import numpy as np
+
+    from pointgen.files import Cloud
+    from pointgen.geometry.sampling import normals_of_draw, sample_surface, values_of_draw
+
+    mesh, colours = (surface.vertices, surface.faces), None
+    points = sample_surface(*mesh, count, np.random.default_rng(seed))
+    normals = normals_of_draw(*mesh, count, np.random.default_rng(seed))
+    if surface.colours is not None:
+        values = values_of_draw(*mesh, surface.colours, count, np.random.default_rng(seed))
+        colours = np.round(values).astype(np.uint8)
+    # What was wrong with the normals of vertices is no matter of these.
+    left_out = tuple(reason for reason in surface.left_out if not reason.startswith("normals"))
+    return Cloud(id, points, normals, colours, left_out=left_out)
+
+
+def thin_cloud(path: Path, cloud: Cloud, count: int, seed: tuple[int, ...]) -> Cloud:
+    """Return a random part of the points of a cloud, with what is known of them.
+
+    Raises:
+        ValueError: There are fewer; the message names `path`.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from pointgen.geometry.sampling import resample
+
+    size = len(cloud.points)
+    if size < count:
+        raise ValueError(f"{path}: {cloud.id} has {size} points, {count} are wanted")
+    rows = resample(np.arange(size)[:, None], count, np.random.default_rng(seed))[:, 0]
+    normals, colours, labels = (
+        None if array is None else array[rows]
+        for array in (cloud.normals, cloud.colours, cloud.labels)
+    )
+    return replace(
+        cloud, points=cloud.points[rows], normals=normals, colours=colours, labels=labels
+    )
 
 
 def torch_device(name: str) -> str:
@@ -135,14 +210,5 @@ def _meshes(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and is_mesh(path)]
 
 
-def _sampled(path: Path, count: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return points and their normals, both (count, 3)."""
-    import numpy as np
-
-    from pointgen.files import read_mesh
-    from pointgen.geometry.sampling import normals_of_draw, sample_surface
-
-    mesh = read_mesh(path)
-    surface = (mesh.vertices, mesh.faces, count)
-    points = sample_surface(*surface, np.random.default_rng(seed))
-    return points, normals_of_draw(*surface, np.random.default_rng(seed))
+def _any(arrays: list[np.ndarray | None]) -> list[np.ndarray | None] | None:
+    return arrays if any(array is not None for array in arrays) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import say
 
@@ -35,31 +35,48 @@ def sample(
     temperature: float = 1.0,
     solver: Solver | None = None,
     condition: Condition | None = None,
+    frames: int | None = None,
     share: Share | None = None,
     advance: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw clouds (count, num_points, 3) on the CPU; failed ones are NaN.
 
+    With `frames` the result is (count, frames, num_points, 3): their way from noise, with the
+    clouds at the end.
+
     The noise comes from the CPU, so that a seed gives the same clouds on every device, up to
     rounding. A condition has one row, for all of them. Several processes draw a share each, and get
     all the clouds that one would draw.
+
+    Raises:
+        ValueError: Frames are wanted of a model whose points are not carried over a time.
     """
     import torch
 
+    from pointgen.models import Watchable
     from pointgen.processes import ALONE
 
+    if frames is not None and not isinstance(model, Watchable):
+        raise ValueError("frames: this model's clouds are not carried from noise over a time")
     share = share or ALONE
-    clouds = torch.full((count, num_points, 3), torch.nan, dtype=torch.float32)
+    shape = (count, num_points, 3) if frames is None else (count, frames, num_points, 3)
+    clouds = torch.full(shape, torch.nan, dtype=torch.float32)
     pieces = clouds.split(CHUNK)
     for number in share.of(len(pieces)):
-        drawn = model.sample(
-            len(pieces[number]),
-            num_points,
-            generator=torch.Generator().manual_seed(_seed(seed, number)),
-            temperature=temperature,
-            solver=solver,
-            condition=condition,
-        )
+        size = len(pieces[number])
+        generator = torch.Generator().manual_seed(_seed(seed, number))
+        shape_of: Any = {
+            "generator": generator,
+            "temperature": temperature,
+            "solver": solver,
+            "condition": condition,
+        }
+        if frames is None:
+            drawn = model.sample(size, num_points, **shape_of)
+        else:
+            assert isinstance(model, Watchable)
+            codes = model.codes(size, **shape_of)
+            drawn = model.trajectory(codes, num_points, frames, generator=generator, solver=solver)
         pieces[number].copy_(drawn)
         if advance is not None:
             advance(min(count, (number + share.size) * CHUNK), count)

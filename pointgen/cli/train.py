@@ -53,6 +53,8 @@ def train(
     if not result.main:
         return
     say(f"step {result.step} of {result.total}, {result.seconds:.0f} s, in {result.out}")
+    if result.report is not None:
+        say(f"report: {result.report}")
     if result.finished:
         say(f"next: {_next(experiment, run)}")
 

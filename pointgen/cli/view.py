@@ -1,18 +1,22 @@
-"""`pointgen view`: clouds in a window, as a picture, or as a page."""
+"""`pointgen view`: clouds in a window, as a picture, as a moving picture, or as a page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import check_free, say
-from pointgen.cli.inputs import Shapes, is_run, read_shapes, torch_device
+from pointgen.cli.console import check_free, progress, say
+from pointgen.cli.looks import Colours, Look, coloured, looked_up
 from pointgen.cli.options import Device, Force, OptionalPoints, Seed
-from pointgen.cli.sampling import sample, solved
+
+if TYPE_CHECKING:
+    from pointgen.view.clouds import Shape
 
 __all__ = ["view"]
+
+PALETTES = ("position", "height", "depth", "plain")
 
 
 def view(
@@ -21,46 +25,118 @@ def view(
     ],
     png: Annotated[Path | None, typer.Option(help="Write a picture; no display needed.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page that works offline.")] = None,
+    gif: Annotated[
+        Path | None,
+        typer.Option(help="Write a moving picture, .gif .webp or .apng: a turn, or the flow."),
+    ] = None,
+    color: Annotated[
+        Colours | None,
+        typer.Option(help="Of the points. Default: their own where the file has some."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="For --color distance: measured to this.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="For --color density: the run that knows densities.")
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=2, max=100, help="Of runs: watch the flow from noise, so many frames."),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="A window for each input, turned as one.")
+    ] = False,
     most: Annotated[int, typer.Option("--most", min=1, help="Show at most so many shapes.")] = 100,
     columns: Annotated[
         int | None, typer.Option(min=1, help="Columns of the picture. Default: nearly square.")
     ] = None,
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels of each shape.")] = 320,
+    azimuth: Annotated[float, typer.Option(help="Of the camera, degrees; 0 from +z.")] = 135.0,
+    elevation: Annotated[
+        float, typer.Option(min=-90, max=90, help="Of the camera, degrees.")
+    ] = 35.0,
     points: OptionalPoints = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Look at clouds: in an Open3D window, or with --png and --html without a display."""
-    from pointgen.view import show
-    from pointgen.view.page import save_page
-    from pointgen.view.still import save_png
-
-    for path, ending in ((png, ".png"), (html, ".html")):
-        if path is not None and path.suffix.lower() != ending:
-            raise ValueError(f"{path}: expected a name that ends in {ending}")
+    """Look at clouds: in an Open3D window, or with --png, --gif, --html without a display."""
+    written = [path for path in (png, html, gif) if path is not None]
+    if compare and (written or len(inputs) < 2):
+        raise ValueError("--compare: expected two inputs or more, and no file to write")
+    _check_endings(png, html, gif)
+    for path in written:
         check_free(path, force=force)
-    parts = [_shapes(path, points, seed, device) for path in inputs]
-    captions = [name for part in parts for name in part.ids]
-    clouds = [cloud for part in parts for cloud in part.points]
-    if len(clouds) > most:
-        say(f"showing {most} of {len(clouds)} shapes; more with --most")
-    clouds, captions = clouds[:most], captions[:most]
+    looks = [
+        looked_up(path, points=points, seed=seed, device=device, frames=frames) for path in inputs
+    ]
+    looks = _fewer(looks, most)
+    shapes = [
+        coloured(look, color, to=to, model=model, device=device) if color else look.shapes
+        for look in looks
+    ]
+    captions = [look.captions for look in looks]
+    colors: Any = color if color in PALETTES else None
+    if compare:
+        from pointgen.view.beside import show_beside
+        from pointgen.view.window import KEYS
+
+        say(KEYS)
+        show_beside(shapes, titles=[path.name for path in inputs], captions=captions, colors=colors)
+        return
+    drawn = {"columns": columns, "size": size, "azimuth": azimuth, "elevation": elevation}
+    flat = [shape for group in shapes for shape in group]
+    _show(flat, [name for group in captions for name in group], colors, drawn, (png, html, gif),
+          ", ".join(path.name for path in inputs))  # fmt: skip
+
+
+def _show(
+    shapes: list[Shape],
+    captions: list[str],
+    colors: Any,
+    drawn: dict[str, Any],
+    targets: tuple[Path | None, Path | None, Path | None],
+    title: str,
+) -> None:
+    """Write the files that are asked for, or open a window."""
+    png, html, gif = targets
     if png is not None:
-        save_png(png, clouds, captions=captions, columns=columns)
+        from pointgen.view.still import save_png
+
+        save_png(png, shapes, captions=captions, colors=colors, **drawn)
         say(f"picture in {png}")
+    if gif is not None:
+        from pointgen.view.motion import save_motion
+
+        with progress("drawing") as advance:
+            save_motion(gif, shapes, captions=captions, colors=colors, progress=advance, **drawn)
+        say(f"moving picture in {gif}")
     if html is not None:
-        save_page(html, clouds, title=", ".join(path.name for path in inputs), captions=captions)
+        from pointgen.view.page import save_page
+
+        save_page(html, shapes, title=title, captions=captions)
         say(f"page in {html}: open it in any browser")
-    if png is None and html is None:
-        show(clouds, captions=captions)
+    if not any(targets):
+        from pointgen.view.window import KEYS, show
+
+        say(KEYS)
+        show(shapes, captions=captions, colors=colors)
 
 
-def _shapes(path: Path, points: int | None, seed: int, device: str) -> Shapes:
-    if not is_run(path):
-        return read_shapes(path, num_points=points, seed=seed)
-    from pointgen.training.checkpoint import load
+def _check_endings(png: Path | None, html: Path | None, gif: Path | None) -> None:
+    from pointgen.view.motion import ENDINGS
 
-    model = load(path, device=torch_device(device))
-    clouds = sample(model, 16, points or 2048, seed=seed)
-    places = solved(clouds)
-    return Shapes([f"{path.name} {i}" for i in places], [clouds[i].numpy() for i in places])
+    for path, endings in ((png, (".png",)), (html, (".html",)), (gif, ENDINGS)):
+        if path is not None and path.suffix.lower() not in endings:
+            raise ValueError(f"{path}: expected a name that ends in {', '.join(endings)}")
+
+
+def _fewer(looks: list[Look], most: int) -> list[Look]:
+    """Keep the first `most` shapes of all, and say so where some are left out."""
+    total = sum(len(look.shapes) for look in looks)
+    if total <= most:
+        return looks
+    say(f"showing {most} of {total} shapes; more with --most")
+    kept = []
+    for look in looks:
+        kept.append(Look(look.captions[:most], look.shapes[:most], look.labels[:most]))
+        most -= len(kept[-1].shapes)
+    return [look for look in kept if look.shapes]

@@ -24,14 +24,23 @@ def write_results(
     json: bool,
     more: dict[str, Any],
 ) -> None:
-    """Write the clouds that are finite, and say which files hold how many, and what failed."""
-    from pointgen.files import write_clouds
+    """Write the clouds that are finite, and say which files hold how many, and what failed.
+
+    Ways (S, T, N, 3) of clouds from noise are written as such.
+    """
+    import numpy as np
+
+    from pointgen.files import write_clouds, write_frames
 
     places = solved(clouds)
     failed = len(clouds) - len(places)
     kept = [clouds[place].numpy() for place in places]
     names = None if ids is None else [ids[place] for place in places]
-    files = write_clouds(out, kept, ids=names, force=force)
+    if kept[0].ndim == 3:
+        numbers = names or [f"{place:03d}" for place in places]
+        files = [write_frames(out, np.stack(kept), ids=numbers, force=force)]
+    else:
+        files = write_clouds(out, kept, ids=names, force=force)
     if json:
         print_json(more | {"files": files, "clouds": len(kept), "failed": failed})
     else:

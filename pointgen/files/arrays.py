@@ -1,20 +1,29 @@
-"""Clouds in array files: npy, npz and HDF5."""
+"""Clouds in array files: npy, npz and HDF5, where normals, colours and labels lie beside points."""
 
 from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from pointgen.files.errors import FileError, expect, library, plausible
+from pointgen.files.raw import Raw, from_array
 
-__all__ = ["read_h5", "read_npy", "read_npz"]
+__all__ = ["read_array", "read_h5", "read_member", "read_npy", "read_npz"]
 
 NPZ_KEYS = ("points", "clouds", "pos", "coords")
 H5_KEYS = ("points", "clouds", "data")
+MORE_KEYS = {
+    "normals": ("normals", "normal"),
+    "colours": ("colors", "colours", "rgb"),
+    "labels": ("labels", "label", "pid"),  # the last in ShapeNet-Part, whose label is the shape's
+}
+ALL_MORE_KEYS = {key for keys in MORE_KEYS.values() for key in keys}
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -23,40 +32,91 @@ HEADERS = {
 # How HDF5 stores a variable-length string: its length, and where in which heap it lies.
 STRING = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
 
-Stack = tuple[np.ndarray, list[str] | None]
+# Returns the array of a key, or None if it is not one of numbers whose shape begins as given.
+Get = Callable[[str, tuple[int, ...]], np.ndarray | None]
 
 
-def read_npy(path: Path) -> Stack:
-    """Return the array of an npy file; no ids."""
+def read_array(path: Path) -> np.ndarray:
+    """Return the array of an npy file."""
     with path.open("rb") as handle:
-        return _array(path, handle, path.stat().st_size), None
+        return _array(path, handle, path.stat().st_size)
 
 
-def read_npz(path: Path) -> Stack:
-    """Return the points and, where stored, the ids of an npz file."""
+def read_npy(path: Path) -> Raw:
+    """Return what an npy file has; no ids."""
+    return from_array(path, read_array(path))
+
+
+def read_npz(path: Path) -> Raw:
+    """Return what an npz file has."""
     with library(path, "npz"):
         archive = zipfile.ZipFile(path)
     with archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        points = _member(path, archive, members[_key(path, list(members), NPZ_KEYS)])
+        key = _key(path, list(members), NPZ_KEYS)
+        raw = from_array(path, _member(path, archive, members[key]))
         ids = _member(path, archive, members["ids"]) if "ids" in members else None
-    return points, None if ids is None else _ids(path, ids)
+
+        def get(name: str, lead: tuple[int, ...]) -> np.ndarray | None:
+            return _fit_member(path, archive, members[name], lead)
+
+        return _with_more(raw, _ids(path, ids), [name for name in members if name != key], get)
 
 
-def read_h5(path: Path) -> Stack:
-    """Return the points and, where stored, the ids of an HDF5 file."""
+def read_member(path: Path, name: str) -> np.ndarray | None:
+    """Return one array of an npz file, None where there is none of that name."""
+    with library(path, "npz"):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        found = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
+        return _member(path, archive, found[0]) if found else None
+
+
+def read_h5(path: Path) -> Raw:
+    """Return what an HDF5 file has."""
     import h5py  # in a damaged file every access may fail: all of them are one library call
 
     with library(path, "HDF5"), h5py.File(path, "r") as file:
         key = _key(path, list(file), H5_KEYS)
-        points = _dataset(path, file, key)
+        raw = from_array(path, _dataset(path, file, key))
         ids = _dataset(path, file, "ids") if "ids" in file else None
-    return points, None if ids is None else _ids(path, ids)
+
+        def get(name: str, lead: tuple[int, ...]) -> np.ndarray | None:
+            return _fit_dataset(path, file, name, lead)
+
+        return _with_more(raw, _ids(path, ids), [name for name in file if name != key], get)
+
+
+def _with_more(raw: Raw, ids: list[str] | None, names: list[str], get: Get) -> Raw:
+    """Add the ids, and of normals, colours and labels the first name whose array fits the points.
+
+    What cannot be used is named, as are arrays of which nothing is known.
+    """
+    more: dict[str, Any] = {}
+    strange = [name for name in names if name != "ids" and name not in ALL_MORE_KEYS]
+    left_out = [f"{name}, which clouds have no place for" for name in strange]
+    for name, keys in MORE_KEYS.items():
+        there = [key for key in keys if key in names]
+        arrays = (get(key, raw.points.shape[:-1]) for key in there)
+        array = next((array for array in arrays if array is not None), None)
+        if array is not None:
+            more[name] = array
+        elif there:
+            left_out.append(f"{there[0]}, which has not a row of numbers for each point")
+    return replace(raw, ids=ids, left_out=tuple(left_out), **more)
+
+
+def _suits(shape: tuple[int, ...], dtype: np.dtype, lead: tuple[int, ...]) -> bool:
+    """Whether an array has a row of at most 4 numbers for each point, which bounds its size."""
+    row = shape[len(lead) :]
+    return (
+        dtype.kind in "fiub" and shape[: len(lead)] == lead and len(row) < 2 and math.prod(row) <= 4
+    )
 
 
 def _key(path: Path, names: list[str], known: tuple[str, ...]) -> str:
     found = [name for name in known if name in names]
-    others = [name for name in names if name != "ids"]
+    others = [name for name in names if name != "ids" and name not in ALL_MORE_KEYS]
     if not found and len(others) == 1:
         return others[0]
     expect(
@@ -75,13 +135,22 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.n
         return _array(path, handle, info.file_size)
 
 
+def _fit_member(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, lead: tuple[int, ...]
+) -> np.ndarray | None:
+    with library(path, "npz"):
+        handle = archive.open(info)
+    with handle:
+        shape, _, dtype = _header(path, handle)
+    if not _suits(shape, dtype, lead):
+        return None
+    with archive.open(info) as handle:
+        return _array(path, handle, info.file_size)
+
+
 def _array(path: Path, handle: IO[bytes], size: int) -> np.ndarray:
     """Return the array of an open npy file of `size` bytes, its header checked before the data."""
-    with library(path, "npy"):
-        version = np.lib.format.read_magic(handle)
-    expect(version in HEADERS, path, f"expected npy version 1.0 or 2.0, got {version}")
-    with library(path, "npy"):
-        shape, fortran, dtype = HEADERS[version](handle)
+    shape, fortran, dtype = _header(path, handle)
     expect(not dtype.hasobject, path, "holds pickled objects, which are never loaded")
     needed, left = math.prod(shape) * dtype.itemsize, size - handle.tell()
     expect(
@@ -98,6 +167,15 @@ def _array(path: Path, handle: IO[bytes], size: int) -> np.ndarray:
         )
 
 
+def _header(path: Path, handle: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return shape, whether in Fortran's order, and type, of an open npy file."""
+    with library(path, "npy"):
+        version = np.lib.format.read_magic(handle)
+    expect(version in HEADERS, path, f"expected npy version 1.0 or 2.0, got {version}")
+    with library(path, "npy"):
+        return HEADERS[version](handle)
+
+
 def _dataset(path: Path, file: Any, key: str) -> np.ndarray:
     """Return a dataset that lives in this very file: links out of it are refused."""
     import h5py
@@ -112,6 +190,17 @@ def _dataset(path: Path, file: Any, key: str) -> np.ndarray:
     if dataset.dtype.hasobject:
         _check_strings(path, dataset)
     return np.asarray(dataset[()])
+
+
+def _fit_dataset(path: Path, file: Any, key: str, lead: tuple[int, ...]) -> np.ndarray | None:
+    import h5py
+
+    link = file.get(key, getlink=True)
+    expect(not isinstance(link, h5py.ExternalLink), path, f"{key} links to another file")
+    found = file.get(key)
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        return None
+    return _dataset(path, file, key) if _suits(found.shape, found.dtype, lead) else None
 
 
 def _check_strings(path: Path, dataset: Any) -> None:
@@ -132,7 +221,9 @@ def _check_strings(path: Path, dataset: Any) -> None:
     expect(int(lengths.sum(dtype=np.int64)) <= size, path, f"{dataset.name} is damaged")
 
 
-def _ids(path: Path, array: np.ndarray) -> list[str]:
+def _ids(path: Path, array: np.ndarray | None) -> list[str] | None:
+    if array is None:
+        return None
     expect(array.ndim == 1, path, f"expected ids of shape (S,), got {array.shape}")
     with library(path, "a list of ids"):
         return [i.decode() if isinstance(i, bytes) else str(i) for i in array.tolist()]

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pointgen.files.errors import FileError, expect, library, plausible
 
-__all__ = ["check_gltf"]
+__all__ = ["check_gltf", "have_attribute"]
 
 # Extensions that change how a surface looks, and not where it is.
 LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "MSFT_texture_")
@@ -33,6 +33,13 @@ def check_gltf(path: Path) -> None:
         _check_sizes(path, tree, _outside(path, tree))
         _check_accessors(path, tree)
         _check_nodes(path, tree)
+
+
+def have_attribute(path: Path, name: str) -> list[bool]:
+    """Return whether each part of a checked file has an attribute of its vertices."""
+    with library(path, "glTF"):
+        parts = _primitives(json.loads(_description(path)))
+        return [name in part["attributes"] for part in parts]
 
 
 def _description(path: Path) -> bytes:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pointgen.files.errors import FileError, check_regular, expect, library
-from pointgen.files.gltf import check_gltf
+from pointgen.files.attributes import usable
+from pointgen.files.errors import check_regular, expect, library
+from pointgen.files.gltf import check_gltf, have_attribute
 from pointgen.files.obj import read_obj
-from pointgen.files.ply import has_faces, read_ply
+from pointgen.files.off import check_off, off_colours, off_faces
+from pointgen.files.ply import has_faces, read_ply, scalars
+from pointgen.files.raw import Raw, by_name
+from pointgen.files.surface import Surface
 
 if TYPE_CHECKING:
     import trimesh
 
-__all__ = ["is_mesh", "read_mesh"]
+__all__ = ["is_mesh", "read_mesh", "read_surface"]
 
 ENDINGS = (".obj", ".off", ".stl", ".glb", ".gltf", ".ply")
 
@@ -37,38 +42,61 @@ def is_mesh(path: Path) -> bool:
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:
+    """Return the mesh of `read_surface` as one of trimesh, with its normals and colours.
+
+    Raises:
+        FileError: As in `read_surface`.
+    """
+    import trimesh
+
+    surface = read_surface(path)
+    return trimesh.Trimesh(
+        surface.vertices,
+        surface.faces,
+        vertex_normals=surface.normals,
+        vertex_colors=surface.colours,
+        process=False,
+    )
+
+
+def read_surface(path: Path) -> Surface:
     """Return the surface of an obj, off, stl, glb, gltf or ply file, in the file's units.
 
     Scenes become one mesh with every transform applied; polygons become fans of triangles.
-    Materials and textures are not read; no other file is opened but the buffers of a gltf file,
-    and those from its own folder only.
+    Colours and normals of vertices come along (of off only colours, of stl none; normals not where
+    the faces at a vertex differ in it). Materials and textures are not read; no other file is
+    opened but the buffers of a gltf file, and those from its own folder only.
 
     Raises:
         FileError: No faces, no area, coordinates that are not finite, or a file that is damaged.
     """
-    import trimesh
-
     path = Path(path)
     check_regular(path)
     ending = path.suffix.lower()
     expect(ending in ENDINGS, path, f"expected a mesh ({', '.join(ENDINGS)}), got {ending!r}")
-    if ending == ".obj":
-        mesh = trimesh.Trimesh(*_surface(path, *read_obj(path)), process=False)
-    elif ending == ".ply":
-        mesh = trimesh.Trimesh(*_ply(path), process=False)
-    else:
-        mesh = _trimesh(path, ending)
-    _check_surface(path, mesh)
-    return mesh
+    raw, faces = {".obj": _obj, ".ply": _ply}.get(ending, _trimesh)(path)
+    _check_surface(path, raw.points, faces)
+    found, left_out = usable(raw, raw.points.shape[:1])
+    return Surface(raw.points, faces, found["normals"], found["colours"], left_out)
 
 
-def _ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _obj(path: Path) -> tuple[Raw, np.ndarray]:
+    obj = read_obj(path)
+    vertices, faces = _surface(path, obj.places, obj.polygons)
+    normals = obj.vertex_normals()
+    if normals is None or np.isfinite(normals).all():
+        return Raw(vertices, normals=normals, colours=obj.colours), faces
+    left_out = ("normals, which are missing or differ where faces meet",)
+    return Raw(vertices, colours=obj.colours, left_out=left_out), faces
+
+
+def _ply(path: Path) -> tuple[Raw, np.ndarray]:
     elements = read_ply(path)
     expect("tristrips" not in elements, path, "holds triangle strips: export plain faces")
-    vertex, face = elements.get("vertex", {}), elements.get("face", {})
-    expect({"x", "y", "z"} <= vertex.keys(), path, "expected vertices with x, y, z")
+    raw, face = by_name(path, scalars(elements.get("vertex", {}))), elements.get("face", {})
     polygons = face.get("vertex_indices", face.get("vertex_index", []))
-    return _surface(path, np.stack([np.asarray(vertex[axis]) for axis in "xyz"], -1), polygons)
+    vertices, faces = _surface(path, raw.points, polygons)
+    return replace(raw, points=vertices), faces
 
 
 def _surface(
@@ -82,7 +110,8 @@ def _surface(
     fans = [_fans(np.array(group)) for length, group in by_length.items() if length > 2]
     expect(bool(fans), path, f"expected a mesh, got {len(vertices)} vertices and no faces")
     corners = np.concatenate(fans)
-    triangles = corners.astype(np.int64)
+    with library(path, "faces"):  # numbers of any length
+        triangles = corners.astype(np.int64)
     expect(
         bool(np.all(triangles == corners) and triangles.min() >= 0)
         and int(triangles.max()) < len(vertices),
@@ -98,12 +127,13 @@ def _fans(polygons: np.ndarray) -> np.ndarray:
     return np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], axis=-1).reshape(-1, 3)
 
 
-def _trimesh(path: Path, ending: str) -> trimesh.Trimesh:
+def _trimesh(path: Path) -> tuple[Raw, np.ndarray]:
     import trimesh
 
+    ending = path.suffix.lower()
     resolver = None
     if ending == ".off":
-        _check_off(path)
+        check_off(path)
     if ending in (".glb", ".gltf"):
         check_gltf(path)
         resolver = trimesh.resolvers.FilePathResolver(str(path))
@@ -114,13 +144,52 @@ def _trimesh(path: Path, ending: str) -> trimesh.Trimesh:
     with library(path, ending[1:]):
         mesh = scene.to_mesh()
     with library(path, ending[1:]):
-        announced = {".off": _off_faces, ".stl": _stl_faces}.get(ending, _no_count)(path)
+        announced = {".off": off_faces, ".stl": _stl_faces}.get(ending, _no_count)(path)
     expect(
         len(mesh.faces) >= announced,
         path,
         f"is truncated: announces {announced} faces, got {len(mesh.faces)}",
     )
-    return mesh
+    raw = Raw(np.array(mesh.vertices, np.float64))
+    if ending == ".off":
+        raw = replace(raw, colours=off_colours(path))
+    if ending in (".glb", ".gltf"):
+        raw = _with_attributes(path, raw, scene)
+    return raw, np.array(mesh.faces, np.int64)
+
+
+def _with_attributes(path: Path, raw: Raw, scene: trimesh.Scene) -> Raw:
+    """Add what every part of a glTF scene has, for trimesh makes up what a part lacks."""
+    found: dict[str, np.ndarray] = {}
+    partly: list[str] = []
+    for name, key, of in (("normals", "NORMAL", _normals), ("colours", "COLOR_0", _colours)):
+        having = have_attribute(path, key)
+        if having and all(having):
+            with library(path, "glTF"):
+                found[name] = of(scene)
+        elif any(having):
+            partly.append(f"{name}, which only {sum(having)} of {len(having)} parts have")
+    return replace(
+        raw,
+        normals=found.get("normals"),
+        colours=found.get("colours"),
+        left_out=tuple(partly),
+    )
+
+
+def _normals(scene: trimesh.Scene) -> np.ndarray:
+    """Return the normals of all vertices, turned with their parts; `to_mesh` forgets them."""
+    rows = []
+    for node in scene.graph.nodes_geometry:
+        transform, name = scene.graph[node]
+        part = scene.geometry[name].copy(include_cache=True)
+        part.apply_transform(transform)
+        rows.append(part.vertex_normals)
+    return np.concatenate(rows)
+
+
+def _colours(scene: trimesh.Scene) -> np.ndarray:
+    return scene.to_mesh().visual.vertex_colors
 
 
 @contextmanager
@@ -135,33 +204,6 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _check_off(path: Path) -> None:
-    """Refuse an OFF file that ends before its vertices do."""
-    with library(path, "off"):
-        vertices, faces, numbers = _off_counts(path)
-    expect(
-        numbers >= 3 * vertices,
-        path,
-        f"is truncated: announces {vertices} vertices and {faces} faces, then has {numbers} "
-        "numbers",
-    )
-
-
-def _off_counts(path: Path) -> tuple[int, int, int]:
-    """Return the announced vertices and faces (first line with two numbers), and words after it."""
-    lines = iter(path.read_text(encoding="latin-1").splitlines())
-    for line in lines:
-        words = line.split("#")[0].strip().upper().removeprefix("C").removeprefix("OFF").split()
-        if len(words) > 1:
-            left = sum(len(line.split("#")[0].split()) for line in lines)
-            return int(words[0]), int(words[1]), left
-    raise FileError(path, "OFF file without its counts")
-
-
-def _off_faces(path: Path) -> int:
-    return _off_counts(path)[1]
-
-
 def _stl_faces(path: Path) -> int:
     """Return the number of facets opened in an ascii file; trimesh drops an unfinished solid."""
     data = path.read_bytes()
@@ -173,15 +215,16 @@ def _no_count(path: Path) -> int:
     return 0
 
 
-def _check_surface(path: Path, mesh: trimesh.Trimesh) -> None:
-    expect(len(mesh.faces) > 0, path, "expected a mesh, got no faces")
-    bad = int((~np.isfinite(mesh.vertices)).any(axis=-1).sum())
-    expect(bad == 0, path, f"{bad} of {len(mesh.vertices)} vertices are not finite (NaN or inf)")
+def _check_surface(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+    expect(len(faces) > 0, path, "expected a mesh, got no faces")
+    bad = int((~np.isfinite(vertices)).any(axis=-1).sum())
+    expect(bad == 0, path, f"{bad} of {len(vertices)} vertices are not finite (NaN or inf)")
     expect(
-        mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices),
+        faces.min() >= 0 and faces.max() < len(vertices),
         path,
-        f"a face has vertex {mesh.faces.max()}, of {len(mesh.vertices)}",
+        f"a face has vertex {faces.max()}, of {len(vertices)}",
     )
     with np.errstate(over="ignore", invalid="ignore"):
-        area = float(mesh.area)
+        a, b, c = (vertices[faces[:, corner]] for corner in range(3))
+        area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
     expect(0 < area < np.inf, path, f"expected a surface, got the area {area:g}")

@@ -10,9 +10,12 @@ from typing import IO
 import numpy as np
 
 from pointgen.files.errors import FileError, expect, library, natural, plausible
+from pointgen.files.raw import Raw, by_name
 from pointgen.files.text import table
 
 __all__ = ["read_pcd"]
+
+Columns = dict[str, np.ndarray]
 
 KINDS = {("I", n): f"<i{n}" for n in "1248"} | {("U", n): f"<u{n}" for n in "1248"}
 KINDS |= {("F", n): f"<f{n}" for n in "248"}
@@ -42,12 +45,22 @@ class Layout:
         """The type of a row; fields are numbered, for padding repeats the name `_`."""
         return np.dtype([(str(i), k, (n,)) for i, (k, n) in enumerate(self._parts())])
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The places of the fields that have one number and a name of their own."""
+        places = {name: place for place, name in enumerate(self.names)}
+        return {
+            name: place
+            for name, place in places.items()
+            if self.counts[place] == 1 and self.names.count(name) == 1
+        }
+
     def _parts(self) -> list[tuple[str, int]]:
         return list(zip(self.kinds, self.counts, strict=True))
 
 
-def read_pcd(path: Path) -> np.ndarray:
-    """Return the fields x, y, z of a PCD file as (N, 3), in the file's types."""
+def read_pcd(path: Path) -> Raw:
+    """Return what the fields of a PCD file say, in the file's types."""
     with path.open("rb") as handle:
         layout = _layout(path, _header(path, handle))
         least = 2 * sum(layout.counts) if layout.encoding == "ascii" else layout.row_type.itemsize
@@ -61,7 +74,20 @@ def read_pcd(path: Path) -> np.ndarray:
             )
         body = handle.read()
     with library(path, "PCD"):
-        return READERS[layout.encoding](path, body, layout)
+        columns = READERS[layout.encoding](path, body, layout)
+    return by_name(path, columns | _unpacked(columns))
+
+
+def _unpacked(columns: Columns) -> Columns:
+    """Return red, green and blue of a field that has them in the bits of one number."""
+    packed = next((columns[name] for name in ("rgb", "rgba") if name in columns), None)
+    if packed is None:
+        return {}
+    if packed.dtype.itemsize != 4:  # something else, or not numbers all
+        return dict.fromkeys(("red", "green", "blue"), np.full(len(packed), np.nan))
+    bits = np.ascontiguousarray(packed).view("<u4")
+    shifts = {"red": 16, "green": 8, "blue": 0}
+    return {name: (bits >> shift).astype(np.uint8) for name, shift in shifts.items()}
 
 
 def _header(path: Path, handle: IO[bytes]) -> dict[str, list[str]]:
@@ -119,25 +145,40 @@ def _rows(path: Path, header: dict[str, list[str]]) -> int:
     return rows
 
 
-def _ascii(path: Path, body: bytes, layout: Layout) -> np.ndarray:
+def _ascii(path: Path, body: bytes, layout: Layout) -> Columns:
     rows = [line for line in body.decode("ascii").split("\n") if line.strip()]
     width = sum(layout.counts)
     expect(len(rows) == layout.rows, path, f"announces {layout.rows} points, got {len(rows)} rows")
     if not rows:
-        return np.zeros((0, 3))
+        return dict.fromkeys("xyz", np.zeros(0))
     values = table(rows)
     expect(values.shape[1] == width, path, f"expected {width} columns, got {values.shape[1]}")
     starts = np.cumsum([0, *layout.counts])
-    return values[:, [starts[layout.names.index(axis)] for axis in "xyz"]]
+    columns = {name: values[:, starts[place]] for name, place in layout.numbers.items()}
+    return columns | {
+        name: _typed(columns[name], layout.kinds[place])
+        for name, place in layout.numbers.items()
+        if name not in "xyz"
+    }
 
 
-def _binary(path: Path, body: bytes, layout: Layout) -> np.ndarray:
+def _typed(column: np.ndarray, kind: str) -> np.ndarray:
+    """Return a column in its type; in float64 where it does not fit, as NaN in the packed colours.
+
+    The packed bits of an opaque colour are a NaN, whose own bits no text tells.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        typed = column.astype(kind)
+    fits = np.isfinite(column) if typed.dtype.kind == "f" else typed == column
+    return typed if fits.all() else column
+
+
+def _binary(path: Path, body: bytes, layout: Layout) -> Columns:
     rows = np.frombuffer(body, layout.row_type, layout.rows)
-    columns = [rows[str(layout.names.index(axis))][:, 0] for axis in "xyz"]
-    return np.stack(columns, axis=-1)
+    return {name: rows[str(place)][:, 0] for name, place in layout.numbers.items()}
 
 
-def _compressed(path: Path, body: bytes, layout: Layout) -> np.ndarray:
+def _compressed(path: Path, body: bytes, layout: Layout) -> Columns:
     """Read the form that stores whole columns one after another, packed by LZF."""
     packed, size = struct.unpack_from("<II", body)
     expect(
@@ -150,11 +191,12 @@ def _compressed(path: Path, body: bytes, layout: Layout) -> np.ndarray:
     )
     plausible(path, size, packed)
     data = _lzf(path, memoryview(body)[8 : 8 + packed], size)
-    columns, at = {}, 0
-    for name, kind, count in zip(layout.names, layout.kinds, layout.counts, strict=True):
-        columns[name] = np.frombuffer(data, kind, layout.rows * count, at)
-        at += layout.rows * count * np.dtype(kind).itemsize
-    return np.stack([columns[axis] for axis in "xyz"], axis=-1)
+    sizes = [np.dtype(kind).itemsize for kind in layout.kinds]
+    starts = np.cumsum([0, *(s * n for s, n in zip(sizes, layout.counts, strict=True))])
+    return {
+        name: np.frombuffer(data, layout.kinds[place], layout.rows, layout.rows * starts[place])
+        for name, place in layout.numbers.items()
+    }
 
 
 def _lzf(path: Path, packed: memoryview, size: int) -> bytes:

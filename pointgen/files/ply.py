@@ -12,7 +12,7 @@ import numpy as np
 from pointgen.files.errors import FileError, expect, library, natural
 from pointgen.files.text import table
 
-__all__ = ["Columns", "has_faces", "read_ply"]
+__all__ = ["Columns", "has_faces", "read_ply", "scalars"]
 
 KINDS = {
     "char": "i1", "uchar": "u1", "bool": "u1", "short": "i2", "ushort": "u2", "int": "i4",
@@ -67,6 +67,15 @@ def read_ply(path: Path) -> dict[str, Columns]:
         body = handle.read()
     with library(path, "PLY"):
         return _ascii(path, body, elements) if not order else _binary(path, body, order, elements)
+
+
+def scalars(columns: Columns) -> dict[str, np.ndarray]:
+    """Return the columns (rows,) that are no lists."""
+    return {
+        name: values
+        for name, values in columns.items()
+        if isinstance(values, np.ndarray) and values.ndim == 1
+    }
 
 
 def has_faces(path: Path) -> bool:
@@ -156,17 +165,33 @@ def _ascii(path: Path, body: bytes, elements: list[Element]) -> dict[str, Column
 
 def _ascii_element(path: Path, rows: list[str], element: Element) -> Columns:
     names = [p.name for p in element.properties]
+    columns: Columns
     if not rows:
         return {name: np.zeros(0) for name in names}
     if element.has_lists:
-        return _transposed(element, [_ascii_row(path, row.split(), element) for row in rows])
+        columns = _transposed(element, [_ascii_row(path, row.split(), element) for row in rows])
+        return columns | _typed(element, columns)
     values = table(rows)
     expect(
         values.shape == (len(rows), len(names)),
         path,
         f"expected {len(names)} numbers in a row of {element.name}, got {values.shape[1]}",
     )
-    return dict(zip(names, values.T, strict=True))
+    columns = dict(zip(names, values.T, strict=True))
+    return columns | _typed(element, columns)
+
+
+def _typed(element: Element, columns: Columns) -> Columns:
+    """Return the columns of whole numbers in their type, unless there are others in them."""
+    typed: Columns = {}
+    for p in element.properties:
+        values = columns[p.name]
+        if not p.length and p.kind[0] in "iu" and isinstance(values, np.ndarray):
+            with np.errstate(invalid="ignore"):
+                whole = values.astype(p.kind)
+            if np.array_equal(whole, values):
+                typed[p.name] = whole
+    return typed
 
 
 def _ascii_row(path: Path, words: list[str], element: Element) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pointgen.files.errors import FileError, expect, library, natural
+from pointgen.files.raw import Raw, by_name, by_number
 
 __all__ = ["read_text", "table"]
 
@@ -17,8 +18,8 @@ COMMENT = ("#", "//", ";", "%")
 HEADER_LINES = 100  # a file with more lines before its first row is something else
 
 
-def read_text(path: Path) -> np.ndarray:
-    """Return the first three columns of a table as (N, 3) float64.
+def read_text(path: Path) -> Raw:
+    """Return the columns of a table that are known by their names or, without, by their number.
 
     Columns are separated by whitespace, commas or semicolons. Before the first row there may be
     comments, a line of column names and the number of rows (as in pts files), which must agree.
@@ -35,7 +36,12 @@ def read_text(path: Path) -> np.ndarray:
     expect(rows.shape[1] >= 3, path, f"expected at least 3 columns, got {rows.shape[1]}")
     for count in counts:
         expect(count == len(rows), path, f"announces {count} points, got {len(rows)}: truncated?")
-    return rows[:, :3]
+    if not names:
+        return by_number(path, rows)
+    columns = dict(zip("xyz", rows.T, strict=False))
+    if len(names) == rows.shape[1]:
+        columns |= {name: _typed(rows[:, 3 + at]) for at, name in enumerate(names[3:])}
+    return by_name(path, columns)
 
 
 def table(lines: Iterable[str], delimiter: str | None = None) -> np.ndarray:
@@ -92,9 +98,15 @@ def _preface(path: Path, lines: list[str]) -> tuple[list[str], list[int]]:
     return names, counts
 
 
+def _typed(column: np.ndarray) -> np.ndarray:
+    """Return whole numbers as integers, which a text does not tell from shares like 1.0."""
+    whole = (np.floor(column) == column) & (np.abs(column) < 2**53)
+    return column.astype(np.int64) if whole.all() else column
+
+
 def _check_names(path: Path, names: list[str]) -> None:
     expect(
-        not names or names[:3] == ["x", "y", "z"],
+        not names or (names[:3] == ["x", "y", "z"] and not {"x", "y", "z"} & set(names[3:])),
         path,
         f"expected the columns x, y, z first, got {', '.join(names)}",
     )

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["farthest_points", "normals_of_draw", "resample", "sample_surface"]
+__all__ = ["farthest_points", "normals_of_draw", "resample", "sample_surface", "values_of_draw"]
 
 
 def sample_surface(
@@ -26,14 +26,40 @@ def sample_surface(
     Raises:
         ValueError: A shape or index is wrong, a used vertex is not finite, or the area is zero.
     """
-    areas, corners = _areas(vertices, faces)
+    return values_of_draw(vertices, faces, vertices, count, rng).astype(np.float32)
+
+
+def values_of_draw(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    values: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return what the vertices have, at the points that `sample_surface` draws.
+
+    Args:
+        vertices: (V, 3), data units.
+        faces: (F, 3) int, indices of vertices.
+        values: (V, C), of each vertex; between them they are linear on every face.
+        count: How many points there are, at least 1.
+        rng: In the state from which the points are drawn.
+
+    Returns:
+        (count, C) float64.
+
+    Raises:
+        ValueError: As in `sample_surface`.
+    """
+    areas, _ = _areas(vertices, faces)
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
-    a, b, c = corners[_pick_faces(areas, count, rng)].swapaxes(0, 1)
+    picks = _pick_faces(areas, count, rng)
+    a, b, c = values[faces[picks]].astype(np.float64).swapaxes(0, 1)
     u, v = rng.random((2, count, 1))
     # The square root makes the density even: the segment at distance u from a has length ~ u.
     u = np.sqrt(u)
-    return (a + u * ((1 - v) * (b - a) + v * (c - a))).astype(np.float32)
+    return a + u * ((1 - v) * (b - a) + v * (c - a))
 
 
 def normals_of_draw(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pointgen.files import FileError, atomic
-from pointgen.files.arrays import read_npy
+from pointgen.files.arrays import read_array
 from pointgen.files.errors import check_regular, expect, library, plausible
 
 __all__ = [
@@ -133,7 +133,7 @@ def _kind(value: object) -> str:
 
 def _statistic(path: Path, shapes: set[tuple[int, ...]]) -> Tensor:
     check_regular(path)
-    array, _ = read_npy(path)
+    array = read_array(path)
     expect(
         array.shape in shapes and array.dtype.kind == "f",
         path,

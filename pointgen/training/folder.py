@@ -19,7 +19,7 @@ __all__ = ["check_folder", "claimed"]
 # what the steps before mean for the steps after.
 FIXED_TRAIN_KEYS = frozenset({"seed", "batch_size", "ema"})
 # A kill while saving leaves a file under the temporary name that `pointgen.files.atomic` gave it.
-UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(toml|safetensors|csv)")
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(toml|safetensors|csv|html|json)")
 # What a start that failed may leave. Events of TensorBoard hold no more than log.csv does.
 BEGUN = frozenset({"config.toml", "state", "samples", "tensorboard"})
 EVENTS = "events.out.tfevents."

@@ -7,16 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pointgen.files import atomic
 from pointgen.training.checkpoint import RunError
 
-__all__ = ["Clock", "Log", "Meter", "TrainingError"]
+if TYPE_CHECKING:
+    from pointgen.training.look import Seen
 
+__all__ = ["Clock", "Log", "Meter", "TrainingError", "history"]
+
+# What TensorBoard gets of each kind at a preview, about 130 kB: clouds, the points of each, and
+# how many times the pictures are smaller than in samples/.
+BOARD_CLOUDS, BOARD_POINTS, BOARD_SHRINK = 2, 1024, 2
 _T = TypeVar("_T")
 
 
@@ -159,9 +166,56 @@ class Log:
             if value is not None and name != "step":
                 self._board.add_scalar(name, value, row["step"])
 
+    def show(self, step: int, parts: Mapping[str, Seen]) -> None:
+        """Give TensorBoard the pictures of a preview, and some of its clouds to turn."""
+        for title, seen in parts.items():
+            picture = np.asarray(seen.picture.reduce(BOARD_SHRINK))
+            self._board.add_image(title, picture, step, dataformats="HWC")
+            if len(seen.clouds):
+                every = -(-seen.clouds.shape[1] // BOARD_POINTS)
+                clouds = seen.clouds[:BOARD_CLOUDS, ::every].float()
+                self._board.add_mesh(
+                    f"{title}, to turn",
+                    clouds,
+                    colors=torch.stack([_colours(cloud) for cloud in clouds]),
+                    config_dict=_size(clouds),
+                    global_step=step,
+                )
+        self._board.flush()
+
     def close(self) -> None:
         """Write what is still in memory."""
         self._board.close()
+
+
+def history(path: Path) -> dict[str, np.ndarray]:
+    """Return the columns of a log.csv as numbers, NaN where there is none; nothing if no file.
+
+    A last row that a kill cut short is left out.
+
+    Raises:
+        RunError: What is there is not a log.
+    """
+    columns, *rows = (_rows(path) if path.exists() else []) or [[]]
+    try:
+        whole = [[float(v or "nan") for v in row] for row in rows if len(row) == len(columns)]
+    except ValueError as error:
+        raise RunError(f"{path}: not the log of a training ({error})") from error
+    values = np.array(whole, dtype=float).reshape(len(whole), len(columns))
+    return dict(zip(columns, values.T, strict=True))
+
+
+def _colours(cloud: Tensor) -> Tensor:
+    """Return the colours (N, 3) that a cloud (N, 3) has in pictures, 0 to 255."""
+    from pointgen.view.palette import colour
+
+    return torch.from_numpy((255 * colour(cloud.numpy(), "position")).astype(np.uint8))
+
+
+def _size(clouds: Tensor) -> dict[str, object]:
+    """Return how TensorBoard draws clouds: points as large as suits their extent."""
+    side = (clouds.amax((0, 1)) - clouds.amin((0, 1))).max().item()
+    return {"material": {"cls": "PointsMaterial", "size": 0.015 * side}}
 
 
 def _keep_rows(path: Path, step: int) -> list[str]:

@@ -1,92 +1,240 @@
-"""Looking at a model while it trains: its loss on the val split, and pictures of its samples."""
+"""Pictures of what a model makes, now and while it trains: new shapes, and of held-out ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
-from torch import Generator
+from torch import Generator, Tensor
 
-from pointgen.batch import Item, collate
+from pointgen.batch import Batch, collate
 from pointgen.config import TrainConfig
 from pointgen.flows.solver import SolveError
-from pointgen.models import PointCloudModel
-from pointgen.processes import Share
+from pointgen.models import Autoencoder, PointCloudModel
+from pointgen.models.cflow import CFlow
+from pointgen.training.making import (
+    answers_pictures,
+    fresh,
+    from_pictures,
+    generates,
+    most_points,
+    reconstructed,
+    usual_code,
+)
 from pointgen.training.stream import Use, mix
+from pointgen.training.validation import Fixed, looking_at
 
-__all__ = ["Fixed", "preview", "validate"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
+__all__ = ["Look", "Seen", "evenly", "look", "preview"]
 
-# Shapes at a time: it decides which noise a shape meets, so it does not depend on the processes.
-JUDGED_AT_ONCE = 16
-
-
-class Fixed(Protocol):
-    """The part of a data set that validation needs: items that are the same each time."""
-
-    def __len__(self) -> int:
-        """Return the number of shapes."""
-
-    def __getitem__(self, index: int) -> Item:
-        """Return the shape `index`."""
+COLUMNS, SIZE = 4, 240  # shapes in a row of a preview, and the pixels of each
+VIEWED = 192  # pixels of a picture and of each view of its clouds, so that rows are as wide
 
 
-def validate(
-    model: PointCloudModel, dataset: Fixed, config: TrainConfig, accelerator: Accelerator
-) -> float:
-    """Return the mean loss over a data set, with the same noise each time, in every process.
+@dataclass(frozen=True)
+class Seen:
+    """One kind of what a model makes.
 
-    The processes take turns at batches; their number does not change the result but by rounding.
-    A batch that cannot be solved makes the result NaN.
+    Attributes:
+        meaning: what the picture shows, in one line.
+        picture: of it.
+        clouds: (S, N, 3), data units, those that the model made; on the CPU and finite.
+        failed: how many more could not be solved.
     """
-    device = accelerator.device
-    batch_size = min(config.batch_size, JUDGED_AT_ONCE)
-    share = Share(accelerator.process_index, accelerator.num_processes)
-    sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss x shapes, shapes
-    with _looking_at(model):
-        for number in share.of(-(-len(dataset) // batch_size)):
-            start = number * batch_size
-            torch.manual_seed(mix(config.seed, Use.VALIDATION, number))
-            stop = min(start + batch_size, len(dataset))
-            batch = collate([dataset[index] for index in range(start, stop)]).to(device)
-            try:
-                loss = model.loss(batch).total.item()
-            except SolveError:
-                loss = torch.nan
-            sums += torch.tensor([loss * len(batch), len(batch)]).to(sums)
-    total, count = accelerator.gather(sums[None]).sum(0).tolist()
-    return total / count
+
+    meaning: str
+    picture: Image
+    clouds: Tensor
+    failed: int = 0
 
 
-def preview(model: PointCloudModel, path: Path, config: TrainConfig) -> str:
-    """Save a picture of samples, drawn from the same noise each time; return what went wrong."""
-    from pointgen.view.still import save_png
+@dataclass(frozen=True)
+class Look:
+    """All that a model makes.
 
-    device = next(model.parameters()).device
-    count, points = config.preview_count, config.preview_points
-    generator = Generator(device).manual_seed(mix(config.seed, Use.PREVIEW))
+    Attributes:
+        parts: by title.
+        problems: by title, why a part is missing.
+    """
+
+    parts: Mapping[str, Seen]
+    problems: Mapping[str, str]
+
+
+def preview(
+    model: PointCloudModel,
+    held_out: Fixed | None,
+    path: Path,
+    config: TrainConfig,
+    show: Callable[[Mapping[str, Seen]], None],
+) -> str:
+    """Save a picture of what the model makes, of the same noise and held-out shapes each time.
+
+    Args:
+        model: what is looked at; it is left as it was.
+        held_out: shapes to reconstruct, and pictures to answer.
+        path: the PNG to write.
+        config: how many shapes, and of how many points.
+        show: is given what the picture shows.
+
+    Returns:
+        What went wrong, in one line; nothing if all went well.
+    """
+    from pointgen.files import atomic
+    from pointgen.view.stack import stack
+
     try:
-        with _looking_at(model):
-            clouds = model.sample(count, points, generator=generator).cpu()
-        solved = clouds[clouds.isfinite().flatten(1).all(1)]
-        if len(solved):
-            save_png(path, solved)
+        seen = look(model, held_out, config)
+        if seen.parts:
+            whole = stack({part.meaning: part.picture for part in seen.parts.values()})
+            with atomic(path) as temporary:
+                whole.save(temporary, format="PNG")
+            show(seen.parts)
     except Exception as error:  # a picture must not cost a training that went on for days
-        return f"no preview {path.name}: {error}"
-    failed = count - len(solved)
-    return f"preview {path.name}: {failed} of {count} clouds could not be solved" if failed else ""
+        return f"no preview {path.name}: {_one_line(error)}"
+    if not seen.parts:
+        return f"no preview {path.name}: {'; '.join(seen.problems.values())}"
+    said = [f"no {title}: {problem}" for title, problem in seen.problems.items()]
+    said += [
+        f"{title}: {part.failed} of {part.failed + len(part.clouds)} could not be solved"
+        for title, part in seen.parts.items()
+        if part.failed
+    ]
+    return f"preview {path.name}: {'; '.join(said)}" if said else ""
 
 
-@contextmanager
-def _looking_at(model: PointCloudModel) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
+def look(model: PointCloudModel, held_out: Fixed | None, config: TrainConfig) -> Look:
+    """Return new shapes, and what the model makes of held-out ones where it can.
+
+    What is random is decided by the config's seed. An error costs the part that it happens in.
+    """
+    ways: dict[str, Callable[[], Seen]] = {}
+    if generates(model):
+        ways["new shapes"] = partial(_new, model, config)
+    if held_out is not None and len(held_out):
+        device = next(model.parameters()).device
+        if isinstance(model, Autoencoder):
+            ways["reconstructions"] = partial(_reconstructions, model, held_out, config, device)
+        if answers_pictures(model):
+            ways["clouds from pictures"] = partial(_answers, model, held_out, config)
+        if isinstance(model, CFlow) and not model.makes_clouds:
+            ways["pictures of clouds"] = partial(_drawings, model, held_out, config, device)
+    parts: dict[str, Seen] = {}
+    problems: dict[str, str] = {}
+    for title, way in ways.items():
+        try:
+            with looking_at(model):
+                parts[title] = way()
+        except Exception as error:  # whatever a model, a data set or a picture may raise
+            problems[title] = _one_line(error)
+    return Look(parts, problems)
+
+
+def evenly(dataset: Sized, count: int) -> list[int]:
+    """Return the places of so many shapes, or of all: the first ones may be of one category."""
+    count = min(count, len(dataset))
+    return [len(dataset) * number // count for number in range(count)]
+
+
+def _new(model: PointCloudModel, config: TrainConfig) -> Seen:
+    from pointgen.view.still import draw
+
+    points = most_points(model, config.preview_points)
+    clouds = fresh(model, config.preview_count, points, generator=_noise(config))
+    solved = _solved(clouds)
+    picture = draw(clouds[solved], columns=_columns(len(solved)), size=SIZE)
+    return Seen("New shapes", picture, clouds[solved], len(clouds) - len(solved))
+
+
+def _reconstructions(
+    model: Autoencoder, held_out: Fixed, config: TrainConfig, device: torch.device
+) -> Seen:
+    """Draw held-out clouds in a row, and below each what comes back of it."""
+    from pointgen.view.still import draw
+
+    batch = _some(held_out, COLUMNS).to(device)
+    made = reconstructed(model, batch.points, config.preview_points, generator=_noise(config))
+    solved = _solved(made)
+    truth = batch.points.cpu()[solved]
+    captions = [batch.id[place] for place in solved] + ["reconstructed"] * len(solved)
+    picture = draw([*truth, *made[solved]], captions=captions, columns=len(solved), size=SIZE)
+    meaning = "Held-out shapes, and below each what came back of its code"
+    return Seen(meaning, picture, made[solved], len(made) - len(solved))
+
+
+def _answers(model: PointCloudModel, held_out: Fixed, config: TrainConfig) -> Seen:
+    """Draw held-out pictures, each with the cloud that the model makes of it and the true one."""
+    from pointgen.view.side_by_side import side_by_side
+
+    batch = _some(held_out, COLUMNS)
+    assert batch.image is not None
+    made = from_pictures(
+        model,
+        batch.image,
+        most_points(model, config.preview_points),
+        code=usual_code(model),
+        generator=_noise(config),
+    )
+    solved = _solved(made)
+    picture = side_by_side(
+        [batch.image[place].numpy() for place in solved],
+        [[made[place].numpy(), batch.points[place].numpy()] for place in solved],
+        captions=[batch.id[place] for place in solved],
+        size=VIEWED,
+    )
+    meaning = "Held-out pictures, the cloud made of each from two sides, and the true one"
+    return Seen(meaning, picture, made[solved], len(made) - len(solved))
+
+
+def _drawings(model: CFlow, held_out: Fixed, config: TrainConfig, device: torch.device) -> Seen:
+    """Draw held-out clouds, each with the picture that the model makes of it and the true one."""
+    from pointgen.view.side_by_side import side_by_side
+
+    batch = _some(held_out, COLUMNS)
+    assert batch.image is not None
+    made = model.sample_images(len(batch), batch.points.to(device), generator=_noise(config))
+    pairs = zip(made.cpu().numpy(), batch.image.numpy(), strict=True)
+    picture = side_by_side(
+        [picture for pair in pairs for picture in pair],
+        [[cloud] for cloud in batch.points.numpy() for _ in range(2)],
+        captions=[f"{id}: {what}" for id in batch.id for what in ("made of the cloud", "truth")],
+        size=VIEWED,
+    )
+    meaning = "Held-out clouds from two sides, the picture made of each, and the true one below"
+    return Seen(meaning, picture, batch.points[:0])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _some(held_out: Fixed, count: int) -> Batch:
+    return collate([held_out[place] for place in evenly(held_out, count)])
+
+
+def _noise(config: TrainConfig) -> Generator:
+    """Return the same noise each time; from the CPU, so that it is the same on every device."""
+    return Generator().manual_seed(mix(config.seed, Use.PREVIEW))
+
+
+def _solved(clouds: Tensor) -> list[int]:
+    """Return the places of the clouds (S, N, 3) that are finite.
+
+    Raises:
+        SolveError: None is.
+    """
+    places = clouds.isfinite().flatten(1).all(1).nonzero().flatten().tolist()
+    if not places:
+        raise SolveError(f"none of {len(clouds)} could be solved")
+    return places
+
+
+def _columns(count: int) -> int:
+    return min(count, max(COLUMNS, math.isqrt(count - 1) + 1))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,12 +23,13 @@ from pointgen.processes import Poll
 from pointgen.training.checkpoint import RunError, save_weights
 from pointgen.training.ema import Average
 from pointgen.training.log import Clock, Log, Meter, TrainingError
-from pointgen.training.look import Fixed, preview, validate
+from pointgen.training.look import preview
 from pointgen.training.progress import Reporter
 from pointgen.training.schedule import learning_rate
 from pointgen.training.state import Facts, has_state, pack, read_state, unpack, write_state
 from pointgen.training.stop import stoppable
 from pointgen.training.stream import Drawable, Draws, Shares, Use, batches, mark, mix
+from pointgen.training.validation import Fixed, validate
 
 __all__ = ["Result", "fit"]
 
@@ -43,6 +45,7 @@ class Result:
         best: lowest validation loss, if there was validation.
         seconds: time spent on the whole training.
         main: whether this is the main one of several processes, which speaks for all.
+        report: the page about the run, if there is one.
     """
 
     out: Path
@@ -51,6 +54,7 @@ class Result:
     best: float | None
     seconds: float
     main: bool = True
+    report: Path | None = None
 
     @property
     def finished(self) -> bool:
@@ -152,9 +156,10 @@ def fit(
                     if log:
                         with _saving(out, done):
                             log.write(row)
-                if previewing and main:
+                if previewing and log:
                     picture = out / "samples" / f"step-{done:06}.png"
-                    if problem := preview(judged, picture, config):
+                    show = partial(log.show, done)
+                    if problem := preview(judged, held_out, picture, config, show):
                         reporter.say(problem)
                 if saving and main:
                     spent, scaler = clock.total(), _scaler(accelerator)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -26,6 +28,7 @@ from pointgen.training.checkpoint import load_weights
 from pointgen.training.folder import check_folder, claimed
 from pointgen.training.loop import Result, fit
 from pointgen.training.progress import Reporter, Silent
+from pointgen.training.report import is_written, write_report
 from pointgen.training.stream import Use, mix, share_size
 
 __all__ = ["accelerator_for", "train"]
@@ -164,9 +167,15 @@ def _prepared(
 
     def build() -> tuple[CloudDataset, CloudDataset | None]:
         train = experiment.data.build("train", progress=reporter.prepare)
-        if not config.validate_every:
+        if config.validate_every:
+            return train, experiment.data.build("val", progress=reporter.prepare)
+        if not (config.preview_every and accelerator.is_main_process):
             return train, None
-        return train, experiment.data.build("val", progress=reporter.prepare)
+        try:
+            return train, experiment.data.build("val", progress=reporter.prepare)
+        except ValueError as error:  # they are only for the pictures
+            reporter.say(f"previews show no held-out shapes: {error}")
+            return train, None
 
     shapes, held_out = node_by_node(
         build,
@@ -186,6 +195,49 @@ def _prepared(
     model.set_units(torch.as_tensor(units.mean), torch.as_tensor(units.std))
     if init is not None:
         load_weights(model, init)  # its units come with it
-    return lambda out: fit(
-        model, shapes, held_out, config, out, accelerator=accelerator, reporter=reporter
-    )
+
+    def train_into(out: Path) -> Result:
+        result = fit(
+            model, shapes, held_out, config, out, accelerator=accelerator, reporter=reporter
+        )
+        if not (result.main and config.report):
+            return result
+        return _reported(result, (shapes, held_out), accelerator, reporter)
+
+    return train_into
+
+
+def _reported(
+    result: Result,
+    known: tuple[CloudDataset, CloudDataset | None],
+    accelerator: Accelerator,
+    reporter: Reporter,
+) -> Result:
+    """Write the report of a training that is saved; what goes wrong there is only said.
+
+    A training that was stopped gets one without pictures and scores, as it was told to end soon.
+    """
+    page = result.out / "report.html"
+    if result.finished and is_written(result.out, result.step):
+        return replace(result, report=page)
+    if result.finished:
+        reporter.say(f"{page}: drawing and scoring for the report, which may take a minute")
+    device = accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    processes = accelerator.num_processes
+    try:
+        problems = write_report(
+            result.out,
+            page,
+            json_too=result.out / "report.json",
+            device=device,
+            known=known,
+            thorough=result.finished,
+            trained_on=f"{device.type} ({name})" + f", {processes} processes" * (processes > 1),
+        )
+    except Exception as error:  # the training itself went well
+        reporter.say(f"no report: {error}")
+        return result
+    for problem in problems:
+        reporter.say(f"report without {problem[0].lower()}{problem[1:]}")
+    return replace(result, report=page)

@@ -13,7 +13,16 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Clouds", "Shape", "as_shapes", "bounds", "check_captions", "grid_shape"]
+__all__ = [
+    "Checked",
+    "Clouds",
+    "Shape",
+    "as_shapes",
+    "at_time",
+    "bounds",
+    "check_captions",
+    "grid_shape",
+]
 
 Clouds: TypeAlias = Union["np.ndarray", "Tensor", "Shape", "Sequence[np.ndarray | Tensor | Shape]"]
 
@@ -63,6 +72,17 @@ def as_shapes(clouds: Clouds) -> list[Checked]:
     if not items:
         raise ValueError("clouds: expected at least one cloud, got none")
     return [_shape(item, f"clouds[{index}]") for index, item in enumerate(items)]
+
+
+def at_time(shape: Checked, time: float) -> np.ndarray:
+    """Return where the points (N, 3) are at a flow time in [0, 1], evenly between two frames."""
+    if shape.frames is None:
+        return shape.points
+    last = len(shape.frames) - 1
+    place = min(max(time, 0.0), 1.0) * last
+    below = int(place)
+    share = np.float32(place - below)
+    return (1 - share) * shape.frames[below] + share * shape.frames[min(below + 1, last)]
 
 
 def check_captions(captions: Sequence[str] | None, count: int) -> list[str]:

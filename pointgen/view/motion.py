@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pointgen.view.camera import Camera
-from pointgen.view.clouds import Checked, Clouds, as_shapes
+from pointgen.view.clouds import Checked, Clouds, as_shapes, at_time
 from pointgen.view.gallery import Fit, Gallery
 from pointgen.view.palette import Palette, colours_of
 
@@ -104,18 +104,7 @@ def _way(
     """Keep the colours of the end all the way, so that one sees where a point comes from."""
     colours = [colours_of(shape, colors, camera) for shape in shapes]
     for time in np.linspace(0, 1, EASE):
-        yield gallery.picture([_at(shape, time) for shape in shapes], colours, camera)
-
-
-def _at(shape: Checked, time: float) -> np.ndarray:
-    """Return the points (N, 3) at a time in [0, 1], evenly between two frames."""
-    if shape.frames is None:
-        return shape.points
-    place = time * (len(shape.frames) - 1)
-    below = min(int(place), len(shape.frames) - 1)
-    above = min(below + 1, len(shape.frames) - 1)
-    share = np.float32(place - below)
-    return (1 - share) * shape.frames[below] + share * shape.frames[above]
+        yield gallery.picture([at_time(shape, float(time)) for shape in shapes], colours, camera)
 
 
 def _save(path: Path, ending: str, pictures: list[Image.Image], durations: list[int]) -> None:
@@ -125,7 +114,9 @@ def _save(path: Path, ending: str, pictures: list[Image.Image], durations: list[
         case ".gif":
             # one palette for all frames: the white floor must not flicker
             table = pictures[-1].quantize(255, method=Image.Quantize.MEDIANCUT)
-            first, *others = (each.quantize(palette=table, dither=Image.Dither.NONE) for each in pictures)
+            first, *others = (
+                each.quantize(palette=table, dither=Image.Dither.NONE) for each in pictures
+            )
             first.save(path, format="GIF", **options | {"append_images": others})
         case ".webp":
             first.save(path, format="WEBP", quality=85, **options)

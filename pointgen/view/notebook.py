@@ -28,8 +28,8 @@ class Inline:
     def _repr_html_(self) -> str:
         # a sandbox without the notebook's origin: the page can run, but not touch the notebook
         return (
-            f'<iframe srcdoc="{html.escape(self.text)}" sandbox="allow-scripts" width="100%" '
-            f'height="{self.height}" style="border: 0; border-radius: 8px"></iframe>'
+            f'<iframe srcdoc="{html.escape(self.text)}" sandbox="allow-scripts allow-downloads" '
+            f'width="100%" height="{self.height}" style="border: 0; border-radius: 8px"></iframe>'
         )
 
 

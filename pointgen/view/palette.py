@@ -35,7 +35,9 @@ PARTS = (
 )  # fmt: skip
 
 
-def colour(points: np.ndarray, palette: Palette, back: Sequence[float] = (0, 0, 1)) -> np.ndarray:
+def colour(
+    points: np.ndarray, palette: Palette, back: Sequence[float] | np.ndarray = (0, 0, 1)
+) -> np.ndarray:
     """Return the colour (N, 3) of each point, RGB in [0, 1].
 
     Args:
@@ -56,7 +58,7 @@ def colours_of(shape: Checked, palette: Palette | None, camera: Camera) -> np.nd
     """Return the colour (N, 3) of each point; None: the shape's own, "position" if it has none."""
     if palette is None and shape.colours is not None:
         return shape.colours
-    return colour(shape.points, palette or "position", camera.axes[2].tolist())
+    return colour(shape.points, palette or "position", camera.axes[2])
 
 
 def by_value(

@@ -40,6 +40,9 @@ num_points = 64
 steps = 4
 batch_size = 4
 log_every = 2
+preview_count = 1
+preview_points = 64
+report_shapes = 2
 """
 
 
@@ -89,6 +92,9 @@ test_size = 2
 steps = 3
 batch_size = 4
 log_every = 1
+preview_count = 1
+preview_points = 64
+report_shapes = 2
 """
 
 

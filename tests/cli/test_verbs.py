@@ -135,7 +135,7 @@ def test_evaluate_with_exact_matching_and_a_page(pointgen, tmp_path):
     assert sheet["scores"]["MMD-EMD-1%"] <= 1.01 * sheet["scores"]["MMD-EMD"]
     assert sheet["effort"]["EMD"]["solved"] <= sheet["effort"]["EMD"]["pairs"] == 66
     text = page.read_text()
-    assert text.count("data:image/png") == 3 * 4 and "Worst" in text and "1-NNA-EMD" in text
+    assert text.count("data:image/") == 3 * 4 and "Worst" in text and "1-NNA-EMD" in text
     assert pointgen("evaluate", *files, "--html", page).status == 2
 
 
@@ -187,14 +187,6 @@ def test_evaluate_meshes_by_pairs_compares_normals(pointgen, tmp_path):
     assert 0.5 < means["normals"] < 1 and means["CD"] > 0  # two draws of one surface, not one
 
 
-def test_view_draws_without_a_display(pointgen, run, tmp_path):
-    png, page = tmp_path / "a.png", tmp_path / "a.html"
-    assert pointgen("view", run, "--points", 100, "--png", png, "--html", page).status == 0
-    assert png.read_bytes().startswith(b"\x89PNG") and "<html" in page.read_text()
-    refused = pointgen("view", run, "--png", png)
-    assert refused.status == 2 and "--force" in refused.err
-
-
 def test_info_says_what_a_run_is(pointgen, run):
     text = pointgen("info", run).out
     assert "pointflow" in text and "matching" in text and "procedural" in text
@@ -225,5 +217,6 @@ def test_demo_makes_what_it_promises(pointgen, tmp_path):
     assert result.status == 0
     assert "1-NNA-CD" in result.out and "real data" in result.out and "Next:" in result.err
     names = {path.name for path in out.iterdir()}
-    assert {"gallery.png", "gallery.html", "report.json", "model.safetensors"} <= names
+    assert {"gallery.png", "gallery.html", "report.html", "scores.json"} <= names
+    assert "model.safetensors" in names
     assert np.load(out / "samples" / "generated.npy").shape == (16, 2048, 3)

@@ -41,6 +41,81 @@ def test_a_round_trip_is_exact(tmp_path_factory, ending, count, size, seed):
     assert sorted(p for p in folder.iterdir()) == sorted(paths), "a temporary file stayed"
 
 
+def known(count, size, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "normals": random_clouds(count, size, seed + 1),
+        "colours": rng.integers(0, 256, (count, size, 3), dtype=np.uint8),
+        "labels": rng.integers(-(2**31), 2**31, (count, size), dtype=np.int64),
+    }
+
+
+def parts(cloud):
+    return {"normals": cloud.normals, "colours": cloud.colours, "labels": cloud.labels}
+
+
+@pytest.mark.parametrize("ending", ("npz", "h5", "ply", "xyz", "pcd"))
+@pytest.mark.parametrize("chosen", ("normals", "colours", "labels", "normals colours labels"))
+def test_what_is_known_of_points_comes_back(tmp_path, ending, chosen):
+    given = {name: array for name, array in known(3, 7).items() if name in chosen}
+    paths = write_clouds(tmp_path / f"a.{ending}", random_clouds(3, 7), **given)
+    read = [cloud for path in paths for cloud in read_clouds(path)]
+    assert same(read, random_clouds(3, 7))
+    for at, cloud in enumerate(read):
+        assert cloud.left_out == ()
+        for name, array in parts(cloud).items():
+            if name in given:
+                np.testing.assert_array_equal(array, given[name][at])
+            else:
+                assert array is None
+
+
+@pytest.mark.parametrize("ending", ("npz", "h5", "ply", "xyz", "pcd"))
+def test_one_bare_cloud_takes_bare_arrays(tmp_path, ending):
+    given = {name: array[0] for name, array in known(1, 9).items()}
+    write_clouds(tmp_path / f"a.{ending}", random_clouds(1, 9)[0], **given)
+    (cloud,) = read_clouds(tmp_path / f"a.{ending}")
+    for name, array in parts(cloud).items():
+        np.testing.assert_array_equal(array, given[name])
+
+
+def test_dark_colours_and_long_normals_are_told_apart_in_text(tmp_path):
+    cloud = random_clouds(1, 5)[0]
+    for name, array in (("colours", np.ones((5, 3), np.uint8)), ("normals", np.full((5, 3), 9))):
+        write_clouds(tmp_path / "a.xyz", cloud, **{name: array}, force=True)
+        (read,) = read_clouds(tmp_path / "a.xyz")
+        np.testing.assert_array_equal(parts(read)[name], array)
+
+
+def test_clouds_with_a_file_each_need_not_all_have_colours(tmp_path):
+    clouds, colours = random_clouds(2, 4), [None, np.full((4, 3), 7, np.uint8)]
+    write_clouds(tmp_path / "made", clouds, colours=colours)
+    first, second = read_clouds(tmp_path / "made")
+    assert first.colours is None
+    np.testing.assert_array_equal(second.colours, colours[1])
+    with pytest.raises(FileError, match=r"colours of 1 of 2 clouds do not fit one array"):
+        write_clouds(tmp_path / "a.npz", clouds, colours=colours)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    (
+        ("a.npy", {"normals": known(2, 4)["normals"]}, r"has no place for normals: choose \.npz"),
+        ("a.ply", {"normals": known(1, 4)["normals"]}, "expected 2 normals, got 1"),
+        ("a.ply", {"normals": known(2, 5)["normals"]}, r"normals of shape \(4, 3\) and type f4"),
+        ("a.ply", {"normals": np.full((2, 4, 3), np.inf)}, "expected finite normals"),
+        ("a.h5", {"colours": known(2, 4)["normals"]}, r"colours of shape \(4, 3\) and type u1"),
+        ("a.h5", {"colours": np.full((2, 4, 3), 256)}, r"colours of shape \(4, 3\) and type u1"),
+        ("a.pcd", {"labels": np.zeros((2, 4))}, r"labels of shape \(4,\) and type i4"),
+        ("a.pcd", {"labels": np.full((2, 4), 2**31)}, "labels that fit i4"),
+    ),
+)
+def test_what_does_not_belong_to_the_points_is_not_written(tmp_path, name, more, message):
+    with pytest.raises(FileError, match=message):
+        write_clouds(tmp_path / name, random_clouds(2, 4), **more)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_unequal_clouds(tmp_path):
     clouds = [random_clouds(1, n)[0] for n in (1, 5, 3)]
     paths = write_clouds(tmp_path / "made", clouds)

@@ -134,6 +134,7 @@ DAMAGED = {
     "lines.obj": (QUAD + "l 1 2 3\n", "no faces"),
     "zero.obj": (QUAD + "f 0 1 2\n", "line 5: vertex 0"),
     "beyond.obj": (QUAD + "f 1 2 9\n", "vertex 8"),
+    "endless.obj": (QUAD + f"f 1 2 {'9' * 30}\n", "faces"),
     "before.obj": (QUAD + "f -9 1 2\n", "line 5: vertex -9"),
     "word.obj": (QUAD + "f a b c\n", "line 5"),
     "nan.obj": (QUAD + "v nan 0 0\nf 1 2 5\n", "1 of 5 vertices are not finite"),

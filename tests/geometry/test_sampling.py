@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointgen.geometry.sampling import farthest_points, resample, sample_surface
+from pointgen.geometry.sampling import farthest_points, resample, sample_surface, values_of_draw
 
 # A square of area 4 in the plane z = 0, and one triangle of area 1 in z = 1.
 VERTICES = np.array(
@@ -43,6 +43,13 @@ def test_surface_density_is_even_inside_a_face():
 def test_surface_draws_follow_the_generator():
     first, again = (sample_surface(VERTICES, FACES, 9, np.random.default_rng(3)) for _ in "ab")
     assert np.array_equal(first, again)
+
+
+def test_a_linear_value_of_the_vertices_is_that_of_the_points():
+    points = sample_surface(VERTICES, FACES, 99, np.random.default_rng(3))
+    slope = np.array([[1.0, 5.0], [-2.0, 0.5], [3.0, 0.0]])
+    values = values_of_draw(VERTICES, FACES, VERTICES @ slope + 7, 99, np.random.default_rng(3))
+    np.testing.assert_allclose(values, points @ slope + 7, atol=1e-5)
 
 
 def test_faces_without_area_get_no_points():

@@ -36,6 +36,7 @@ steps = 4
 batch_size = 2
 log_every = 1
 save_every = 2
+report = false
 """
 DATA_AND_TRAIN = TEXT[TEXT.index("[data]") :]
 

@@ -20,6 +20,7 @@ from pointgen.training.progress import Silent
 
 SETTINGS = {
     "steps": 6, "batch_size": 4, "ema": 0.9, "log_every": 1, "save_every": 2, "validate_every": 2,
+    "report": False,
 }  # fmt: skip
 DATA = ProceduralConfig(size=9, val_size=5, num_points=32)
 

@@ -94,6 +94,54 @@ class Browser:
         addresses = [params["request"]["url"] for params in sent]
         return [address for address in addresses if not address.startswith("data:")]
 
+    def wait(self, condition):
+        """Go on once a script gives something true."""
+        self.run(
+            "(async () => { while (!(" + condition + ")) "
+            "await new Promise((done) => setTimeout(done, 20)); })()"
+        )
+
+    def mouse(self, kind, x, y, **more):
+        self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def drag(self, start, end, button="left", modifiers=0):
+        """Hold a button (modifiers: 8 is Shift) on the way between two places."""
+        held = {"button": button, "clickCount": 1, "modifiers": modifiers}
+        self.mouse("mousePressed", *start, **held)
+        if end != start:
+            buttons = {"left": 1, "right": 2, "middle": 4}[button]
+            self.mouse("mouseMoved", *end, **held, buttons=buttons)
+        self.mouse("mouseReleased", *end, **held)
+
+    def touch(self, *ways):
+        """Move fingers at once, each along its places."""
+        for kind, places in zip(
+            ["touchStart"] + ["touchMove"] * (len(ways[0]) - 1),
+            zip(*ways, strict=True),
+            strict=True,
+        ):
+            fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+            self.ask("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+        self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def press(self, key, modifiers=0):
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": key} if kind == "keyDown" and len(key) == 1 else {}
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, modifiers=modifiers, **text)
+
+    def screen(self, width, height, *, phone=False, scheme="light"):
+        """Be a screen of this size in CSS pixels; a phone has fingers."""
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
+        )
+        self.ask("Emulation.setTouchEmulationEnabled", enabled=phone)
+        colours = {"name": "prefers-color-scheme", "value": scheme}
+        self.ask("Emulation.setEmulatedMedia", features=[colours])
+
     def close(self):
         self.process.terminate()
         self.process.wait(timeout=10)
@@ -102,10 +150,16 @@ class Browser:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
+def chromium(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    chromium.screen(640, 480)
+    return chromium
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from pointgen.view.page import page
 
 def test_a_notebook_gets_the_page_in_a_frame_of_its_own(torus):
     frame = inline([torus], captions=['"torus"'])._repr_html_()
-    source = re.fullmatch(r'<iframe srcdoc="([^"]*)" sandbox="allow-scripts".*</iframe>', frame)
+    source = re.fullmatch(r'<iframe srcdoc="([^"]*)" sandbox="([^"]*)".*</iframe>', frame)
     assert html.unescape(source[1]) == page([torus], title="", captions=['"torus"'])
+    assert source[2] == "allow-scripts allow-downloads"
 
 
 def test_show_asks_where_it_runs(torus, monkeypatch):

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,25 +17,50 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import numpy as np
+from keyboard import Keyboard
+from pointgen.view.beside import Beside
+from pointgen.view.clouds import Shape
 from pointgen.view.window import Window, show
 
-clouds = np.load(sys.argv[1])
+torus, chair = np.load(sys.argv[1])
+noise = np.random.default_rng(0).normal(size=torus.shape) * 0.4
+triangle = (np.eye(3), np.array([[0, 1, 2]]))
+shapes = [Shape(torus, frames=np.stack([noise, torus])), Shape(chair, surface=triangle)]
 seen, result = {}, {}
-with Window(clouds, captions=["torus", "chair"]) as window:
-    def look(name):
+with Window(shapes, captions=["torus", "chair"]) as window:
+    keyboard = Keyboard("pointgen")
+    def look(name, *keys):
+        for key in keys:
+            keyboard.press(key)
+            window.run(4)
         window.run(3)
         seen[name] = window.pixels().astype(int)
     look("grid"); look("again")
-    window.press("C"); look("colours"); window.press("C"); window.press("C")
-    for _ in range(4): window.press("+")
-    look("larger"); result["size"] = window.point_size
-    for _ in range(4): window.press("-")
-    window.press("N"); look("first"); result["shown"] = window.shown
-    window.press("P"); look("back")
-    window.press("S")
+    look("surfaces off", "m")
+    look("colours", "c"); look("depth", "c"); look("plain", "c"); look("colours again", "c")
+    look("larger", *["plus"] * 4); result["size"] = window.point_size
+    look("smaller", *["minus"] * 4)
+    look("first", "n"); result["shown"] = window.scene.shown
+    look("noise", *["Left"] * 20); result["time"] = window.scene.time
+    window.press(" "); window.run(40); look("played"); result["played"] = window.scene.time
+    look("dark", "b")
+    look("back", "b", "b", "m", "p")
+    look("saved", "s")
     try: window.press("X")
     except ValueError as error: result["unknown"] = str(error)
-show(clouds, frames=2)
+with (
+    Window(torus, title="left", place=(0, 0, 400, 400)) as left,
+    Window(chair, title="right", place=(400, 0, 400, 400)) as right,
+):
+    pair = Beside([left, right])
+    pair.run(3)
+    before = left.camera
+    turn = np.diag([-1.0, 1.0, -1.0, 1.0])
+    right.camera = before @ turn
+    pair.run(3)
+    result["followed"] = bool(np.allclose(left.camera, right.camera))
+    result["turned"] = float(np.abs(left.camera - before).max())
+show([torus, chair], frames=2)
 result["drawn"] = {k: int((np.abs(v - 255).sum(2) > 30).sum()) for k, v in seen.items()}
 result["tall"] = {k: int((np.abs(v - 255).sum(2) > 30).any(1).sum()) for k, v in seen.items()}
 result["changed"] = {k: int((v != seen["grid"]).sum()) for k, v in seen.items()}
@@ -60,13 +86,14 @@ def virtual_display():
 
 def run_script(folder, display):
     command = [sys.executable, "-c", SCRIPT, "clouds.npy"]
-    environment = {**os.environ, "DISPLAY": display}
+    paths = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "DISPLAY": display, "PYTHONPATH": paths}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=90
     )
 
 
-@pytest.mark.needs("xvfb")
+@pytest.mark.needs("xvfb", "xtest")
 def test_a_window_draws_and_answers_its_keys(torus, chair, tmp_path):
     np.save(tmp_path / "clouds.npy", np.stack([torus, chair]))
     with virtual_display() as display:
@@ -76,11 +103,17 @@ def test_a_window_draws_and_answers_its_keys(torus, chair, tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     drawn, changed = result["drawn"], result["changed"]
     assert drawn["grid"] > 3000
-    assert changed["again"] == 0 and changed["back"] == 0
-    assert changed["colours"] > 1000 and abs(drawn["colours"] - drawn["grid"]) < 100
-    assert drawn["larger"] > 1.3 * drawn["grid"] and result["size"] > 7
-    assert result["shown"] == 0 and drawn["first"] > 3000 and changed["first"] > 3000
-    assert result["tall"]["first"] > 1.5 * result["tall"]["grid"]  # one alone is shown larger
+    assert changed["again"] == 0 and changed["back"] == 0 and changed["saved"] == 0
+    for other in ("surfaces off", "colours", "depth", "plain"):
+        assert changed[other] > 1000, other
+    assert abs(drawn["colours"] - drawn["surfaces off"]) < 100
+    assert drawn["larger"] > 1.3 * drawn["smaller"] and result["size"] > 7
+    assert result["shown"] == 0 and drawn["first"] > 2000
+    assert result["tall"]["first"] > 1.2 * result["tall"]["grid"]  # one alone is shown larger
+    assert result["time"] == 0 and result["played"] == 1
+    assert drawn["noise"] != drawn["first"] == drawn["played"]
+    assert drawn["dark"] > 10 * drawn["first"]
+    assert result["followed"] and result["turned"] > 0.5
     assert result["files"] == ["pointgen-view-001.png"]
     assert result["unknown"].startswith("key: expected one of")
 

@@ -1,0 +1,44 @@
+"""`pointgen info --html`: the report of a run, made at any time."""
+
+import json
+
+
+def test_the_report_of_a_run(pointgen, run, tmp_path):
+    page = tmp_path / "a.html"
+    result = pointgen("info", run, "--html", page, "--json", "--device", "cpu")
+    assert result.status == 0 and f"wrote {page}" in result.err
+    assert json.loads(result.out)["last_log"]["step"] == 4
+    assert "Only 2 new shapes against 2 of the val split" in page.read_text()
+    refused = pointgen("info", run, "--html", page)
+    assert refused.status == 2 and "--force" in refused.err
+    assert pointgen("info", run / "model.safetensors", "--html", page, "--force").status == 0
+
+
+def test_training_says_where_the_report_is_and_info_what_it_found(pointgen, config, tmp_path):
+    out = tmp_path / "run"
+    result = pointgen("train", config, "--out", out, "--device", "cpu")
+    assert result.err.splitlines()[-2] == f"report: {out / 'report.html'}"
+    assert "1-NNA-CD" in pointgen("info", out).out
+
+
+def test_pictures_stand_beside_their_clouds(pointgen, image_run):
+    page = (image_run / "report.html").read_text()
+    assert "Held-out pictures, the cloud made of each" in page
+    found = json.loads((image_run / "report.json").read_text())
+    assert found["problems"] == []
+    rows = ["reconstruction", "from the picture", "another shape", "same surface"]
+    assert list(found["pairs"]["scores"]) == rows
+    assert list(found["pairs"]["scores"]["from the picture"]) == ["mug", "table", "mean"]
+    assert "CD (from the picture)" in found["scores"]
+
+
+def test_a_model_that_draws_pictures_shows_them(drawing_run):
+    assert "the picture made of each" in (drawing_run / "report.html").read_text()
+
+
+def test_a_log_that_is_none_is_one_line(pointgen, run, tmp_path):
+    for name in ("config.toml", "model.safetensors"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    (tmp_path / "log.csv").write_text("hello\n")
+    result = pointgen("info", tmp_path)
+    assert result.status == 2 and "log.csv: not the log of a training" in result.err
