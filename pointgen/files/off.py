@@ -40,7 +40,7 @@ def off_colours(path: Path) -> np.ndarray | None:
     """
     kind, (vertices, _), lines = _parts(path)
     rows = (line.split("#")[0].split()[3:6] for line in lines if line.split("#")[0].strip())
-    first = next(rows)
+    first = next(rows, [])
     if kind not in ("OFF", "COFF") or len(first) < 3:
         return None
     colours = [first, *islice(rows, vertices - 1)]

@@ -206,3 +206,10 @@ def test_nothing_there(tmp_path):
     for name in ("a.obj", "a.ply"):
         with pytest.raises(FileError, match="no such file"):
             read_mesh(tmp_path / name)
+
+
+def test_an_off_file_without_vertices_is_one_clear_error(tmp_path):
+    path = tmp_path / "empty.off"
+    path.write_text("OFF\n0 0 0\n")
+    with pytest.raises(FileError, match=r"empty\.off"):
+        read_mesh(path)
