@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -142,6 +143,14 @@ class Browser:
         colours = {"name": "prefers-color-scheme", "value": scheme}
         self.ask("Emulation.setEmulatedMedia", features=[colours])
 
+    def picture(self):
+        """What is on the screen, as the text of a PNG."""
+        return self.ask("Page.captureScreenshot")["data"]
+
+    def save_to(self, folder):
+        """Where downloads go."""
+        self.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def close(self):
         self.process.terminate()
         self.process.wait(timeout=10)
@@ -160,6 +169,19 @@ def chromium(tmp_path_factory):
 def browser(chromium):
     chromium.screen(640, 480)
     return chromium
+
+
+@pytest.fixture
+def eventually():
+    """A function that waits until another returns something true."""
+
+    def wait(happened):
+        until = time.monotonic() + 30
+        while not happened():
+            assert time.monotonic() < until, "it never happens"
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture
@@ -184,3 +206,24 @@ def chair():
         for middle, sides, count in boxes
     ]
     return np.concatenate(parts).astype(np.float32)
+
+
+@pytest.fixture
+def hostile():
+    """A name that tries to break out of its place in a page."""
+    return "</script><img src=x onerror='window.hacked = 1'>&amp;<!-- @data@ \u2028 \"'"
+
+
+@pytest.fixture
+def winding():
+    """A function that leads noise to a cloud by some turns around the vertical axis, (T, N, 3)."""
+
+    def way(points, turns=0.5, count=33):
+        t = np.linspace(0, 1, count)[:, None]
+        noise = np.random.default_rng(2).normal(size=points.shape)
+        x, y, z = np.moveaxis((1 - t[..., None]) * noise + t[..., None] * points, -1, 0)
+        angle = (1 - t) * turns * 2 * np.pi
+        c, s = np.cos(angle), np.sin(angle)
+        return np.stack([c * x + s * z, y, c * z - s * x], axis=-1).astype(np.float32)
+
+    return way
