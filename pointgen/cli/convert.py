@@ -21,7 +21,6 @@ __all__ = ["convert"]
 
 To = Literal["ply", "xyz", "pcd", "npy", "npz", "h5", "obj", "glb", "stl", "off"]
 ONLY_MESHES = (".obj", ".glb", ".stl", ".off")
-TOGETHER = (".npy", ".npz", ".h5", ".hdf5")  # several clouds share one such file
 
 
 @dataclass
@@ -137,6 +136,7 @@ def _into_a_folder(
     """Write every file of the source to its place in the target."""
     from pointgen.cli.convert_places import folder_of, places
     from pointgen.files import check_target
+    from pointgen.files.encode import TOGETHER
     from pointgen.files.write_mesh import check_mesh_target
 
     targets = places(files, source, target, ending)
@@ -209,6 +209,8 @@ def _write_each(folder: Path, clouds: Sequence[Cloud], ending: str, work: Work) 
 def _write_clouds(target: Path, clouds: Sequence[Cloud], ids: list[str] | None, work: Work) -> None:
     """Write clouds to one file (or a series), and note what it has no place for."""
     from pointgen.files import write_clouds
+    from pointgen.files.encode import TOGETHER
+    from pointgen.files.write import carried
 
     ending = target.suffix.lower()
     for cloud in clouds:
@@ -222,7 +224,7 @@ def _write_clouds(target: Path, clouds: Sequence[Cloud], ids: list[str] | None, 
     }
     for name, arrays in known.items():
         count = sum(array is not None for array in arrays)
-        if count and ending == ".npy":
+        if count and name not in carried(target):
             work.left_out[f"{name}, which {ending} has no place for"] += count
         elif 0 < count < len(clouds) and ending in TOGETHER:
             work.left_out[f"{name}, which only some of the shapes in {target.name} have"] += count

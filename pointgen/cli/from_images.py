@@ -67,8 +67,9 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
     from pointgen.datasets import RenderingsConfig
     from pointgen.metrics.by_category import by_category
     from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
-    from pointgen.models import ImageConditioned, SeesImages
+    from pointgen.models import ImageConditioned
     from pointgen.training.checkpoint import load, read_run
+    from pointgen.training.making import usual_code
 
     near = Threshold.parse(asked.threshold)
     data = read_run(run).data
@@ -81,7 +82,7 @@ def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
     ):
         raise ValueError(f"{run}: takes no pictures; what it makes is scored against a REFERENCE")
     if asked.code is None:
-        asked = replace(asked, code="mean" if isinstance(model, SeesImages) else "sample")
+        asked = replace(asked, code=usual_code(model))
     plain: dict[str, Any] = {"augment": False, "num_points": asked.points or data.num_points}
     if data.background == "random":
         plain["background"] = (1.0, 1.0, 1.0)

@@ -56,15 +56,13 @@ def generate(
     """Generate new clouds."""
     import torch
 
-    from pointgen.files import check_target
+    from pointgen.files import check_frames_target, check_target
     from pointgen.models import Condition
     from pointgen.training.checkpoint import load
 
     with together() as share:
         if share.main:
-            check_target(out, force=force)
-            if frames is not None and out.suffix.lower() != ".npz":
-                raise ValueError(f"{out}: expected a name that ends in .npz for --frames")
+            (check_target if frames is None else check_frames_target)(out, force=force)
         model = load(run, device=torch_device(device), weights=weights)
         if category is None and guidance != 1:
             raise ValueError("--guidance: expected --category, to be guided by")

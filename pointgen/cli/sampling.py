@@ -65,17 +65,17 @@ def sample(
     for number in share.of(len(pieces)):
         size = len(pieces[number])
         generator = torch.Generator().manual_seed(_seed(seed, number))
-        shape_of: Any = {
+        options: Any = {
             "generator": generator,
             "temperature": temperature,
             "solver": solver,
             "condition": condition,
         }
         if frames is None:
-            drawn = model.sample(size, num_points, **shape_of)
+            drawn = model.sample(size, num_points, **options)
         else:
             assert isinstance(model, Watchable)
-            codes = model.codes(size, **shape_of)
+            codes = model.codes(size, **options)
             drawn = model.trajectory(codes, num_points, frames, generator=generator, solver=solver)
         pieces[number].copy_(drawn)
         if advance is not None:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["view"]
 
-PALETTES = ("position", "height", "depth", "plain")
-
 
 def view(
     inputs: Annotated[
@@ -59,6 +57,8 @@ def view(
     force: Force = False,
 ) -> None:
     """Look at clouds: in an Open3D window, or with --png, --gif, --html without a display."""
+    from pointgen.view.palette import PALETTES
+
     written = [path for path in (png, html, gif) if path is not None]
     if compare and (written or len(inputs) < 2):
         raise ValueError("--compare: expected two inputs or more, and no file to write")
@@ -74,7 +74,7 @@ def view(
         for look in looks
     ]
     captions = [look.captions for look in looks]
-    colors: Any = color if color in PALETTES else None
+    colors: Any = color if color in PALETTES else None  # the others come with the shapes
     if compare:
         from pointgen.view.beside import show_beside
         from pointgen.view.window import KEYS

@@ -3,7 +3,7 @@
 from pointgen.files.atomic import atomic
 from pointgen.files.cloud import Cloud
 from pointgen.files.errors import FileError
-from pointgen.files.frames import read_frames, write_frames
+from pointgen.files.frames import check_frames_target, read_frames, write_frames
 from pointgen.files.meshes import is_mesh, read_mesh, read_surface
 from pointgen.files.read import is_cloud, read_clouds
 from pointgen.files.surface import Surface
@@ -15,6 +15,7 @@ __all__ = [
     "FileError",
     "Surface",
     "atomic",
+    "check_frames_target",
     "check_mesh_target",
     "check_target",
     "is_cloud",

@@ -12,7 +12,17 @@ from pointgen.files.atomic import atomic
 from pointgen.files.errors import expect
 from pointgen.files.write import check_target
 
-__all__ = ["read_frames", "write_frames"]
+__all__ = ["check_frames_target", "read_frames", "write_frames"]
+
+
+def check_frames_target(path: Path, *, force: bool = False) -> None:
+    """Refuse what `write_frames` could not write to, so that nothing is computed in vain.
+
+    Raises:
+        FileError: The file exists already or cannot be written, or has another ending.
+    """
+    expect(path.suffix.lower() == ".npz", path, "expected a name that ends in .npz for frames")
+    check_target(path, force=force)
 
 
 def write_frames(
@@ -30,8 +40,7 @@ def write_frames(
         FileError: The file exists already or cannot be written, or has another ending.
     """
     path = Path(path)
-    expect(path.suffix.lower() == ".npz", path, "expected a name that ends in .npz for frames")
-    check_target(path, force=force)
+    check_frames_target(path, force=force)
     frames = np.asarray(frames, dtype=np.float32)
     names = np.array(list(ids), dtype=np.str_)
     with atomic(path) as temporary, temporary.open("wb") as handle:

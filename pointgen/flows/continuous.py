@@ -7,7 +7,7 @@ noise is at t = 0 and data at t = 1. Source: Chen et al. 2018; Grathwohl et al. 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, Protocol, runtime_checkable
 
@@ -24,6 +24,7 @@ __all__ = [
     "TangentField",
     "inverse_each",
     "sampling_with",
+    "solve_each",
     "with_divergence",
 ]
 
@@ -207,12 +208,21 @@ def inverse_each(transform: Transform, noise: Tensor, context: Tensor | None) ->
 
     One step size serves a whole batch, so one bad entry would take its neighbours along.
     """
+    return solve_each(transform.inverse, noise, context, noise.shape[1:])
+
+
+def solve_each(
+    solve: Callable[[Tensor, Tensor | None], Tensor],
+    noise: Tensor,
+    context: Tensor | None,
+    shape: Sequence[int],
+) -> Tensor:
+    """Solve a batch (B, ...) to (B, *shape); where that fails each entry alone, else NaN."""
     try:
-        return transform.inverse(noise, context)
+        return solve(noise, context)
     except SolveError:
         if len(noise) == 1:
-            return torch.full_like(noise, math.nan)
+            return noise.new_full((1, *shape), math.nan)
         contexts = [None] * len(noise) if context is None else context.split(1)
-        return torch.cat(
-            [inverse_each(transform, n, c) for n, c in zip(noise.split(1), contexts, strict=True)]
-        )
+        each = zip(noise.split(1), contexts, strict=True)
+        return torch.cat([solve_each(solve, part, given, shape) for part, given in each])

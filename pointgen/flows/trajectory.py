@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from pointgen.flows.base import Chain, Transform
-from pointgen.flows.continuous import CNF
-from pointgen.flows.solver import SolveError
+from pointgen.flows.continuous import CNF, solve_each
 
 __all__ = ["trajectory"]
 
@@ -37,14 +36,12 @@ def trajectory(transform: Transform, noise: Tensor, context: Tensor | None, fram
         raise ValueError("trajectory: this model has no continuous flow, so no way to watch")
     if frames <= len(places):
         raise ValueError(f"frames: expected at least {len(places) + 1}, got {frames}")
-    try:
-        return _travel(parts, places, noise, context, frames - 1)
-    except SolveError:
-        if len(noise) == 1:
-            return noise.new_full((1, frames, *noise.shape[1:]), torch.nan)
-        contexts = [None] * len(noise) if context is None else context.split(1)
-        each = zip(noise.split(1), contexts, strict=True)
-        return torch.cat([trajectory(transform, part, given, frames) for part, given in each])
+    return solve_each(
+        lambda part, given: _travel(parts, places, part, given, frames - 1),
+        noise,
+        context,
+        (frames, *noise.shape[1:]),
+    )
 
 
 def _travel(

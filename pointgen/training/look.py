@@ -32,7 +32,7 @@ from pointgen.training.validation import Fixed, looking_at
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Look", "Seen", "evenly", "look", "preview"]
+__all__ = ["Look", "Seen", "evenly", "look", "one_line", "preview"]
 
 COLUMNS, SIZE = 4, 240  # shapes in a row of a preview, and the pixels of each
 VIEWED = 192  # pixels of a picture and of each view of its clouds, so that rows are as wide
@@ -98,7 +98,7 @@ def preview(
                 whole.save(temporary, format="PNG")
             show(seen.parts)
     except Exception as error:  # a picture must not cost a training that went on for days
-        return f"no preview {path.name}: {_one_line(error)}"
+        return f"no preview {path.name}: {one_line(error)}"
     if not seen.parts:
         return f"no preview {path.name}: {'; '.join(seen.problems.values())}"
     said = [f"no {title}: {problem}" for title, problem in seen.problems.items()]
@@ -133,7 +133,7 @@ def look(model: PointCloudModel, held_out: Fixed | None, config: TrainConfig) ->
             with looking_at(model):
                 parts[title] = way()
         except Exception as error:  # whatever a model, a data set or a picture may raise
-            problems[title] = _one_line(error)
+            problems[title] = one_line(error)
     return Look(parts, problems)
 
 
@@ -211,7 +211,8 @@ def _drawings(model: CFlow, held_out: Fixed, config: TrainConfig, device: torch.
     return Seen(meaning, picture, batch.points[:0])
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error says, or its kind if it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -24,7 +24,7 @@ from pointgen.metrics.sheet import Sheet
 from pointgen.models import PointCloudModel
 from pointgen.training.checkpoint import load, read_run
 from pointgen.training.log import history
-from pointgen.training.look import Look, look
+from pointgen.training.look import Look, look, one_line
 from pointgen.training.making import Advance, generates
 from pointgen.training.scores import Pairs, has_pairs, score_pairs, score_set
 
@@ -181,7 +181,7 @@ class _Problems(list[str]):
         try:
             return make()
         except Exception as error:  # whatever data, a model or a metric may raise
-            self.append(f"{what}: {' '.join(str(error).split()) or type(error).__name__}")
+            self.append(f"{what}: {one_line(error)}")
             return None
 
 

@@ -95,14 +95,16 @@ def _turn(
 ) -> Iterator[Image.Image]:
     points = [shape.points for shape in shapes]
     for camera in cameras:
-        yield gallery.picture(points, [colours_of(s, colors, camera) for s in shapes], camera)
+        yield gallery.picture(
+            points, [colours_of(s, colors, camera.axes[2]) for s in shapes], camera
+        )
 
 
 def _way(
     gallery: Gallery, shapes: list[Checked], camera: Camera, colors: Palette | None
 ) -> Iterator[Image.Image]:
     """Keep the colours of the end all the way, so that one sees where a point comes from."""
-    colours = [colours_of(shape, colors, camera) for shape in shapes]
+    colours = [colours_of(shape, colors, camera.axes[2]) for shape in shapes]
     for time in np.linspace(0, 1, EASE):
         yield gallery.picture([at_time(shape, float(time)) for shape in shapes], colours, camera)
 

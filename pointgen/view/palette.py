@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from pointgen.view.camera import Camera
 from pointgen.view.clouds import Checked
 
 __all__ = [
@@ -54,11 +53,16 @@ def colour(
     return PALETTES[palette](points.astype(float), np.asarray(back, dtype=float))
 
 
-def colours_of(shape: Checked, palette: Palette | None, camera: Camera) -> np.ndarray:
-    """Return the colour (N, 3) of each point; None: the shape's own, "position" if it has none."""
+def colours_of(
+    shape: Checked, palette: Palette | None, back: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Return the colour (N, 3) of each point; None: the shape's own, "position" if it has none.
+
+    `back` is the direction to the camera, as in `colour`.
+    """
     if palette is None and shape.colours is not None:
         return shape.colours
-    return colour(shape.points, palette or "position", camera.axes[2])
+    return colour(shape.points, palette or "position", back)
 
 
 def by_value(

@@ -8,7 +8,7 @@ import numpy as np
 
 from pointgen.view.clouds import Checked, at_time, bounds, grid_shape
 from pointgen.view.label import label
-from pointgen.view.palette import PALETTES, Palette, colour
+from pointgen.view.palette import PALETTES, Palette, colour, colours_of
 
 __all__ = ["Scene"]
 
@@ -83,7 +83,7 @@ class Scene:
         for index, place in self._placed():
             shape = self.shapes[index]
             if not self._as_surface(shape):
-                colours = self._colours(shape, shape.points, back)
+                colours = colours_of(shape, self.palette, back)
                 parts.append((self._at(index) + place, colours))
             if len(text := self._caption(index)):
                 parts.append((text + place, np.broadcast_to(GREY, text.shape)))
@@ -105,11 +105,6 @@ class Scene:
 
     def _as_surface(self, shape: Checked) -> bool:
         return self.surfaces and shape.surface is not None
-
-    def _colours(self, shape: Checked, points: np.ndarray, back: np.ndarray) -> np.ndarray:
-        if self.palette is None and shape.colours is not None:
-            return shape.colours
-        return colour(points, self.palette or "position", back)
 
     def _placed(self) -> list[tuple[int, np.ndarray]]:
         """Return the shapes that are shown, and the middles (3,) of their cells, data units."""

@@ -48,7 +48,7 @@ def draw(
     camera = Camera(azimuth, elevation)
     points = [shape.points for shape in shapes]
     gallery = Gallery(points, [camera], captions=captions, columns=columns, size=size, fit=fit)
-    colours = [colours_of(shape, colors, camera) for shape in shapes]
+    colours = [colours_of(shape, colors, camera.axes[2]) for shape in shapes]
     return gallery.picture(points, colours, camera)
 
 
