@@ -13,8 +13,18 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
-__all__ = ["Chain", "Flow", "StandardNormal", "Transform", "standard_noise"]
+__all__ = [
+    "Base",
+    "Chain",
+    "Flow",
+    "Inverted",
+    "StandardLogistic",
+    "StandardNormal",
+    "Transform",
+    "standard_noise",
+]
 
 
 class Transform(nn.Module, ABC):
@@ -78,6 +88,28 @@ class Chain(Transform):
         return z, total
 
 
+class Inverted(Transform):
+    """A transform the other way round: what was cheap for densities is now cheap for samples."""
+
+    def __init__(self, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map data to noise, by the inverse of the transform inside."""
+        return self.transform.inverse_and_ladj(x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Map noise to data, by the transform inside."""
+        x, _ = self.transform(z, context)
+        return x
+
+    def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map noise to data, with log|det dx/dz|."""
+        x, ladj = self.transform(z, context)
+        return x, ladj
+
+
 def standard_noise(
     shape: Sequence[int], like: Tensor, generator: Generator | None = None
 ) -> Tensor:
@@ -90,8 +122,8 @@ def standard_noise(
     return drawn.to(like.device)
 
 
-class StandardNormal(nn.Module):
-    """N(0, I) over vectors of `dim` numbers."""
+class Base(nn.Module, ABC):
+    """A density over vectors of `dim` independent numbers, from which noise is drawn."""
 
     origin: Tensor
 
@@ -100,23 +132,49 @@ class StandardNormal(nn.Module):
         # Never saved: it only tells samples which device and type to take.
         self.register_buffer("origin", torch.zeros(dim), persistent=False)
 
+    @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """Return the log-density (...,) of z (..., dim), nats."""
-        return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
 
+    @abstractmethod
     def sample(self, shape: Sequence[int], generator: Generator | None = None) -> Tensor:
         """Draw (*shape, dim).
 
         The numbers come from the generator's own device, so a CPU generator gives the same noise
         to a model on any device.
         """
+
+
+class StandardNormal(Base):
+    """N(0, I)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return the log-density (...,) of z (..., dim), nats."""
+        return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+    def sample(self, shape: Sequence[int], generator: Generator | None = None) -> Tensor:
+        """Draw (*shape, dim)."""
         return standard_noise((*shape, *self.origin.shape), self.origin, generator)
+
+
+class StandardLogistic(Base):
+    """Logistic densities of mean 0 and scale 1: heavier tails. Source: Dinh et al. 2014, NICE."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return the log-density (...,) of z (..., dim), nats."""
+        return -(functional.softplus(z) + functional.softplus(-z)).sum(-1)
+
+    def sample(self, shape: Sequence[int], generator: Generator | None = None) -> Tensor:
+        """Draw (*shape, dim)."""
+        # Of normal noise, so that one state of a generator serves every base alike.
+        noise = standard_noise((*shape, *self.origin.shape), self.origin, generator)
+        return torch.special.log_ndtr(noise) - torch.special.log_ndtr(-noise)
 
 
 class Flow(nn.Module):
     """The density of a transform over a base distribution."""
 
-    def __init__(self, transform: Transform, base: StandardNormal) -> None:
+    def __init__(self, transform: Transform, base: Base) -> None:
         super().__init__()
         self.transform = transform
         self.base = base

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pointgen.flows.base import Transform
-from pointgen.processes import moments, several
+from pointgen.flows.glow import LU, standardising
 
 __all__ = ["ActNorm", "AffineCoupling", "InvertibleConv1x1", "Squeeze"]
 
-LEAST_VARIANCE = 1e-6  # of a channel that is divided by its deviation
 LARGEST_LOG_SCALE = 2.0  # of one coupling: inverses stay tame where training has not been
 OVERVIEW = 4  # cells a side of what is left of a condition when the whole grid is told of it
 
@@ -70,59 +69,30 @@ class ActNorm(GridTransform):
 
     @torch.no_grad()
     def _initialise(self, x: Tensor) -> None:
-        flat = x.movedim(-3, -1).flatten(0, -2)  # (B H W, C)
-        if several():
-            mean, variance, _ = moments(flat)
-        else:
-            variance, mean = torch.var_mean(flat, dim=0, correction=0)
-        log_scale = -0.5 * (variance + LEAST_VARIANCE).log()
+        log_scale, bias = standardising(x.movedim(-3, -1).flatten(0, -2))  # (B H W, C)
         self.log_scale.copy_(log_scale[:, None, None])
-        self.bias.copy_((-mean * log_scale.exp())[:, None, None])
+        self.bias.copy_(bias[:, None, None])
         self.initialised.fill_(True)
 
 
 class InvertibleConv1x1(GridTransform):
-    """z = W x in every cell, with W = P L (U + diag(s)) a random rotation at first.
-
-    L and U are triangular with ones and zeros on their diagonals, P and the signs of s are fixed.
-    Source: Kingma and Dhariwal 2018, eq. 10.
-    """
-
-    order: Tensor
-    sign: Tensor
+    """z = W x in every cell, with W a random rotation at first."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        rotation, _ = torch.linalg.qr(torch.randn(channels, channels))
-        permutation, lower, upper = torch.linalg.lu(rotation)
-        diagonal = upper.diagonal()
-        self.lower = nn.Parameter(lower.tril(-1))
-        self.upper = nn.Parameter(upper.triu(1))
-        self.log_scale = nn.Parameter(diagonal.abs().log())
-        self.register_buffer("sign", diagonal.sign())
-        self.register_buffer("order", permutation.argmax(dim=1))  # P y = y[order]
+        self.factors = LU(channels)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise."""
-        ladj = self.log_scale.sum() * (x.shape[-2] * x.shape[-1])
+        ladj = self.factors.log_scale.sum() * (x.shape[-2] * x.shape[-1])
         with torch.autocast(x.device.type, enabled=False):
-            lower, upper = self._factors()
-            z = functional.conv2d(x, (lower @ upper)[self.order][:, :, None, None])
+            z = functional.conv2d(x, self.factors.matrix()[:, :, None, None])
         return z, ladj.expand(x.shape[:-3])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Map noise to data."""
         with torch.autocast(z.device.type, enabled=False):
-            lower, upper = self._factors()
-            back = torch.eye(len(lower), dtype=z.dtype, device=z.device)[self.order].mT
-            back = torch.linalg.solve_triangular(lower, back, upper=False, unitriangular=True)
-            back = torch.linalg.solve_triangular(upper, back, upper=True)
-            return functional.conv2d(z, back[:, :, None, None])
-
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        eye = torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
-        diagonal = torch.diag(self.sign * self.log_scale.exp())
-        return self.lower.tril(-1) + eye, self.upper.triu(1) + diagonal
+            return functional.conv2d(z, self.factors.inverse()[:, :, None, None])
 
 
 class AffineCoupling(GridTransform):

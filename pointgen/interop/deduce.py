@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from pointgen.interop.names import ENCODER, ROLES
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig, NoPrior
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.flows import NoPrior
 from pointgen.networks.concatsquash import FUNCTIONS, ConcatSquashConfig
 
 __all__ = ["Hints", "deduce"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pointgen.interop.names import ENCODER, ROLES
 from pointgen.models.cnf import CnfConfig
+from pointgen.models.flows import FlowConfig, GaussianConfig, NoPrior
 from pointgen.models.pointflow import PointFlow, PointFlowConfig
 from pointgen.networks import ConcatSquashConfig
 
@@ -23,12 +24,15 @@ def check_official(config: PointFlowConfig) -> None:
             f"encoder: the official one has widths {ENCODER.widths} and head {ENCODER.head}, "
             f"this one {config.encoder.widths} and {config.encoder.head}"
         )
-    points = _checked_field("points", config.points)
-    if not isinstance(config.prior, CnfConfig):
+    if config.posterior_flow is not None:
+        raise ValueError("posterior_flow: the official posterior is a Gaussian, or one code")
+    points = _checked_flow("points", config.points)
+    if isinstance(config.prior, NoPrior):
         return
-    prior = _checked_field("prior", config.prior)
-    sides = {name: (points.model_dump()[name], prior.model_dump()[name]) for name in SHARED}
-    sides["batch_norm"] = (config.points.batch_norm, config.prior.batch_norm)
+    prior = _checked_flow("prior", config.prior)
+    fields = points.field.model_dump(), prior.field.model_dump()
+    sides = {name: (fields[0][name], fields[1][name]) for name in SHARED}
+    sides["batch_norm"] = (points.batch_norm, prior.batch_norm)
     for name, (of_points, of_prior) in sides.items():
         if of_points != of_prior:
             raise ValueError(
@@ -66,8 +70,9 @@ def official_options(model: PointFlow) -> list[str]:
     """
     config, time = model.config, constant_time(model)
     check_official(config)
-    field = _checked_field("points", config.points)
-    options = ["--zdim", str(config.code_dim), *_flow_options("", config.points)]
+    points = _checked_flow("points", config.points)
+    field = _field(points)
+    options = ["--zdim", str(config.code_dim), *_flow_options("", points)]
     if isinstance(config.prior, CnfConfig):
         options += ["--use_latent_flow", *_flow_options("latent_", config.prior)]
     if config.posterior == "deterministic":
@@ -76,7 +81,7 @@ def official_options(model: PointFlow) -> list[str]:
         options += ["--layer_type", field.layer]
     if field.nonlinearity != "tanh":
         options += ["--nonlinearity", field.nonlinearity]
-    if not config.points.batch_norm:
+    if not points.batch_norm:
         options += ["--batch_norm", "False"]
     if time is not None:  # six digits: the square of a single-precision root has no more
         options += ["--train_T", "False", "--time_length", f"{time:.6g}"]
@@ -84,12 +89,18 @@ def official_options(model: PointFlow) -> list[str]:
 
 
 def _flow_options(prefix: str, flow: CnfConfig) -> list[str]:
-    assert isinstance(flow.field, ConcatSquashConfig)
-    dims = "-".join(map(str, flow.field.dims))
+    dims = "-".join(map(str, _field(flow).dims))
     return [f"--{prefix}dims", dims, f"--{prefix}num_blocks", str(flow.blocks)]
 
 
-def _checked_field(level: str, flow: CnfConfig) -> ConcatSquashConfig:
+def _field(flow: CnfConfig) -> ConcatSquashConfig:
+    assert isinstance(flow.field, ConcatSquashConfig), "checked before"
+    return flow.field
+
+
+def _checked_flow(level: str, flow: FlowConfig | GaussianConfig) -> CnfConfig:
+    if not isinstance(flow, CnfConfig):
+        raise ValueError(f"{level}: the official code has flows of kind cnf, this is {flow.kind}")
     field = flow.field
     if not isinstance(field, ConcatSquashConfig):
         raise ValueError(
@@ -99,4 +110,4 @@ def _checked_field(level: str, flow: CnfConfig) -> ConcatSquashConfig:
         raise ValueError(f"{level}: layer {field.layer} is broken in the official code")
     if not field.dims:
         raise ValueError(f"{level}: the official code needs at least one hidden layer")
-    return field
+    return flow

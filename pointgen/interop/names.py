@@ -40,21 +40,24 @@ NORM_COUNTED = (*NORM, "num_batches_tracked")
 
 def names(config: PointFlowConfig) -> dict[str, str]:
     """Return official name -> our name of every tensor that both models have."""
-    table = _encoder(config) | _flow("point_cnf", config.points)
-    if isinstance(config.prior, CnfConfig):
-        table |= _flow("latent_cnf", config.prior)
+    table = _encoder(config)
+    for level, flow in _flows(config).items():
+        table |= _flow(level, flow)
     return table
 
 
 def counters(config: PointFlowConfig) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the official tensors that count, and that we do not have."""
-    flows = {"point_cnf": config.points, "latent_cnf": config.prior}
     table: dict[str, tuple[int, ...]] = {}
-    for level, flow in flows.items():
-        if isinstance(flow, CnfConfig):
-            table |= {f"{level}.chain.{i}.odefunc._num_evals": () for i in _solved(flow)}
-            table |= {f"{level}.chain.{i}.step": (1,) for i in _normed(flow)}
+    for level, flow in _flows(config).items():
+        table |= {f"{level}.chain.{i}.odefunc._num_evals": () for i in _solved(flow)}
+        table |= {f"{level}.chain.{i}.step": (1,) for i in _normed(flow)}
     return table
+
+
+def _flows(config: PointFlowConfig) -> dict[str, CnfConfig]:
+    flows = {"point_cnf": config.points, "latent_cnf": config.prior}
+    return {level: flow for level, flow in flows.items() if isinstance(flow, CnfConfig)}
 
 
 def _solved(flow: CnfConfig) -> range:

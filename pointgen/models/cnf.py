@@ -12,15 +12,7 @@ from pointgen.flows.continuous import CNF, Divergence
 from pointgen.flows.solver import Solver
 from pointgen.networks import ConcatSquashConfig, FieldConfig
 
-__all__ = ["CnfConfig", "NoPrior"]
-
-
-class NoPrior(BaseModel):
-    """No flow over codes: the model is an autoencoder, and cannot make new shapes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    kind: Literal["none"] = "none"
+__all__ = ["CnfConfig"]
 
 
 class CnfConfig(BaseModel):

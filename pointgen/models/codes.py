@@ -1,25 +1,13 @@
-"""Shape codes as vectors of numbers: Gaussian draws of them, and the way from one to another."""
+"""The way from one shape code to another."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
 from pointgen.flows.base import Transform
 
-__all__ = ["between", "draw_code", "gaussian_entropy", "great_circle"]
-
-
-def draw_code(mean: Tensor, log_var: Tensor | None) -> Tensor:
-    """Draw codes (B, C) of a diagonal Gaussian; the mean itself if there is no variance."""
-    return mean if log_var is None else mean + (0.5 * log_var).exp() * torch.randn_like(mean)
-
-
-def gaussian_entropy(log_var: Tensor) -> Tensor:
-    """Return the entropy (B,) of diagonal Gaussians of log-variance (B, C), nats."""
-    return 0.5 * (log_var + 1 + math.log(2 * math.pi)).sum(-1)
+__all__ = ["between", "great_circle"]
 
 
 def between(first: Tensor, second: Tensor, count: int, transform: Transform | None) -> Tensor:

@@ -7,33 +7,42 @@ ODEs, `matching` regresses the velocities of both levels. Source: Yang et al. 20
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Field,
     NonNegativeFloat,
     PositiveInt,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from torch import Generator, Tensor
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
-from pointgen.flows.base import Chain, Flow, StandardNormal, standard_noise
+from pointgen.flows.base import Chain, Flow
 from pointgen.flows.continuous import inverse_each, sampling_with
-from pointgen.flows.guidance import guided
 from pointgen.flows.matching import matching_loss
 from pointgen.flows.solver import Solver
 from pointgen.flows.trajectory import trajectory
 from pointgen.geometry.pairing import pair_kd
 from pointgen.models.base import Condition, Loss, PointCloudModel
-from pointgen.models.cnf import CnfConfig, NoPrior
-from pointgen.models.codes import between, draw_code, gaussian_entropy
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.codes import between
+from pointgen.models.combinations import check_parts
 from pointgen.models.conditioning import ConditionerConfig, given
+from pointgen.models.flows import (
+    FlowConfig,
+    NoPrior,
+    PriorConfig,
+    build_flow,
+    build_sampler,
+)
+from pointgen.models.posterior import Posterior
+from pointgen.models.prior import CODE_DRAWS, choose_codes
 from pointgen.networks import ConcatSquashConfig, PointNetConfig
 
 __all__ = ["PointFlow", "PointFlowConfig"]
@@ -41,7 +50,6 @@ __all__ = ["PointFlow", "PointFlowConfig"]
 # Points are independent given the code, so a cloud of any size is solved in pieces: about 1 GiB
 # for a field of width 512.
 POINTS_AT_ONCE = 2**18
-CODE_DRAWS = 16  # whose mean, or likeliest, is taken where one code is wanted for a condition
 BOUND_DRAWS = 4  # codes that a bound of log p(X) is weighted over
 
 
@@ -59,11 +67,11 @@ class PointFlowConfig(BaseModel):
     """Whether a cloud is encoded to a distribution over codes, or to one code."""
     encoder: PointNetConfig = PointNetConfig()
     """From a cloud to its code."""
-    points: CnfConfig = CnfConfig()
+    posterior_flow: FlowConfig | None = None
+    """A flow that draws of the Gaussian posterior go through; left out, they are codes."""
+    points: FlowConfig = CnfConfig()
     """p(x | z), the flow over points given a code."""
-    prior: Annotated[CnfConfig | NoPrior, Field(discriminator="kind")] = CnfConfig(
-        field=ConcatSquashConfig(dims=(256, 256))
-    )
+    prior: PriorConfig = CnfConfig(field=ConcatSquashConfig(dims=(256, 256)))
     """p(z), the flow over codes."""
     condition: ConditionerConfig | None = None
     """Make the flow over codes p(z | picture, category); left out, it is given nothing."""
@@ -83,21 +91,16 @@ class PointFlowConfig(BaseModel):
     entropy_weight: NonNegativeFloat = 1.0
     """likelihood: weight of the entropy of q(z | X)."""
 
+    @field_validator("points", "encoder", mode="before")
+    @classmethod
+    def _usual_kind(cls, value: object, info: ValidationInfo) -> object:
+        """Let a section without a kind be of the usual one."""
+        usual = {"points": "cnf", "encoder": "pointnet"}[str(info.field_name)]
+        return {"kind": usual, **value} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _parts_fit(self) -> PointFlowConfig:
-        has_prior = isinstance(self.prior, CnfConfig)
-        flows = [flow for flow in (self.points, self.prior) if isinstance(flow, CnfConfig)]
-        if self.objective == "matching" and any(flow.blocks > 1 for flow in flows):
-            raise ValueError(
-                "objective 'matching' takes flows of one block: between two CNFs no path is given"
-            )
-        if self.objective == "likelihood" and self.posterior == "deterministic" and has_prior:
-            raise ValueError(
-                "objective 'likelihood' with a deterministic posterior takes prior.kind = 'none': "
-                "without an entropy the codes would collapse to raise log p(z)"
-            )
-        if self.condition is not None and not has_prior:
-            raise ValueError("condition: prior.kind = 'none' leaves no flow to be conditioned")
+        check_parts(self)
         return self
 
     @property
@@ -122,18 +125,15 @@ class PointFlow(PointCloudModel):
     def __init__(self, config: PointFlowConfig) -> None:
         super().__init__()
         self.config = config
-        gaussian = config.posterior == "gaussian"
-        self.encoder = config.encoder.build(config.code_dim, outputs=2 if gaussian else 1)
-        units = Standardize(3)
-        self.points = Flow(
-            Chain([units, *config.points.build(3, config.code_dim)]), StandardNormal(3)
-        )
+        dim, bending = config.code_dim, config.posterior_flow
+        outputs = 1 if config.posterior == "deterministic" else 2 if bending is None else 3
+        self.encoder = config.encoder.build(dim, outputs=outputs)
+        self.bend = None if bending is None else build_sampler(bending, dim, dim)
+        self.points = build_flow(config.points, 3, dim, before=[Standardize(3)])
         self.prior: Flow | None = None
-        if isinstance(config.prior, CnfConfig):
+        if not isinstance(config.prior, NoPrior):
             width = 0 if config.condition is None else config.condition.width
-            self.prior = Flow(
-                Chain(config.prior.build(config.code_dim, width)), StandardNormal(config.code_dim)
-            )
+            self.prior = build_flow(config.prior, dim, width)
         self.conditioner = None if config.condition is None else config.condition.build()
         if config.objective == "matching":
             for part in self.modules():
@@ -163,19 +163,19 @@ class PointFlow(PointCloudModel):
         Raises:
             ValueError: The batch has no pictures where the model reads them.
         """
-        mean, log_var = self.posterior(batch.points)
+        posterior = self.posterior(batch.points)
         target = batch.points if batch.target is None else batch.target
         context = self._context(given(batch, self.config.condition), len(batch))
         if self.config.objective == "matching":
-            return self._matching(target, mean, log_var, context)
-        return self._likelihood(target, mean, log_var, context)
+            return self._matching(target, posterior, context)
+        return self._likelihood(target, posterior, context)
 
-    def posterior(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return mean and log-variance (B, C) of q(z | X); the latter None if deterministic."""
+    def posterior(self, points: Tensor) -> Posterior:
+        """Return q(z | X) of clouds (B, N, 3), data units."""
         standardised, _ = self.units(points)
         # Under autocast the encoder answers in half precision, which is too coarse for densities.
-        outputs = [output.to(points.dtype) for output in self.encoder(standardised)]
-        return (outputs[0], outputs[1]) if len(outputs) == 2 else (outputs[0], None)
+        mean, *more = [output.to(points.dtype) for output in self.encoder(standardised)]
+        return Posterior(mean, more[0] if more else None, self.bend, *more[1:])
 
     def log_prob(self, points: Tensor, codes: Tensor) -> Tensor:
         """Return log p(X | z) (B,) of clouds (B, N, 3) given codes (B, C), nats, data units."""
@@ -197,20 +197,18 @@ class PointFlow(PointCloudModel):
         Raises:
             ValueError: The model has no prior, or a deterministic posterior.
         """
-        mean, log_var = self.posterior(points)
-        if log_var is None:
-            raise ValueError("a bound of log p(X) needs posterior = 'gaussian'")
+        posterior = self.posterior(points)
         weights = []
         for _ in range(BOUND_DRAWS):
-            drawn = standard_noise(mean.shape, mean, generator)
-            code = mean + (0.5 * log_var).exp() * drawn
-            log_q = -0.5 * (drawn.square() + log_var + math.log(2 * math.pi)).sum(-1)
+            code, log_q = posterior.draw(generator)
+            if log_q is None:
+                raise ValueError("a bound of log p(X) needs posterior = 'gaussian'")
             weights.append(self.log_prob(points, code) + self.log_prior(code, condition) - log_q)
         return torch.stack(weights).logsumexp(0) - math.log(BOUND_DRAWS)
 
     def encode(self, points: Tensor) -> Tensor:
-        """Map clouds (B, N, 3), data units, to the means of their codes (B, C)."""
-        return self.posterior(points)[0]
+        """Map clouds (B, N, 3), data units, to their codes (B, C), free of noise."""
+        return self.posterior(points).centre()
 
     def decode(
         self,
@@ -295,32 +293,8 @@ class PointFlow(PointCloudModel):
         draws = 1 if condition.code == "sample" else CODE_DRAWS
         prior = self._prior()
         noise = temperature * prior.base.sample((count, draws), generator)
-        if condition.code == "mode":
-            noise[:, 0] = 0
         with sampling_with(solver, prior):
-            codes = self._codes(noise, condition)  # (count, draws, C)
-        if condition.code != "mode":
-            return codes.mean(1)
-        context = self._context(condition, count)
-        context = None if context is None else context.repeat_interleave(draws, 0)
-        likely = prior.log_prob(codes.flatten(0, 1), context).unflatten(0, (count, draws))
-        best = likely.argmax(1).view(count, 1, 1).expand(-1, 1, codes.shape[-1])
-        return codes.gather(1, best).squeeze(1)
-
-    def _codes(self, noise: Tensor, condition: Condition) -> Tensor:
-        """Turn noise (B, draws, C) into codes of the same shape."""
-        count, draws, _ = noise.shape
-        prior, context = self._prior(), self._context(condition, count)
-        weight = condition.guidance
-        if weight != 1:
-            if context is None:
-                raise ValueError("guidance: this model has no condition to be guided by")
-            nothing = self._context(Condition(), count)
-            assert nothing is not None
-            context = torch.stack([context, nothing], dim=1)  # (B, 2, W)
-        context = None if context is None else context.repeat_interleave(draws, 0)
-        with guided(weight, prior) if weight != 1 else nullcontext():
-            return inverse_each(prior.transform, noise.flatten(0, 1), context).view_as(noise)
+            return choose_codes(prior, noise, condition, self._context)
 
     @torch.no_grad()
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -344,16 +318,14 @@ class PointFlow(PointCloudModel):
             raise ValueError("this model takes neither pictures nor categories")
         return None
 
-    def _likelihood(
-        self, target: Tensor, mean: Tensor, log_var: Tensor | None, context: Tensor | None
-    ) -> Loss:
+    def _likelihood(self, target: Tensor, posterior: Posterior, context: Tensor | None) -> Loss:
         """Return the negative evidence lower bound, nats. Source: Yang et al. 2019, eq. 8."""
         before = self.evaluations
-        code = draw_code(mean, log_var)
+        code, log_q = posterior.draw()
         log_px = self.log_prob(target, code).mean()
         zero = log_px.new_zeros(())
         log_pz = zero if self.prior is None else self.prior.log_prob(code, context).mean()
-        entropy = zero if log_var is None else gaussian_entropy(log_var).mean()
+        entropy = zero if log_q is None else posterior.entropy(log_q).mean()
         config = self.config
         total = -(
             config.recon_weight * log_px
@@ -370,30 +342,37 @@ class PointFlow(PointCloudModel):
             },
         )
 
-    def _matching(
-        self, target: Tensor, mean: Tensor, log_var: Tensor | None, context: Tensor | None
-    ) -> Loss:
+    def _matching(self, target: Tensor, posterior: Posterior, context: Tensor | None) -> Loss:
         """Return the flow matching losses of both levels, squared standardised units."""
         config = self.config
-        points = matching_loss(
+        code, log_q = posterior.draw()
+        total = matching_loss(
             self.points.transform,
             target,
-            draw_code(mean, log_var).unsqueeze(1),
+            code.unsqueeze(1),
             pairing=pair_kd if config.pairing == "kd" else None,
             times=math.gcd(config.times, target.shape[1]),
         ).mean()
-        terms = {"points": points.detach()}
-        total = points
-        if self.prior is not None:
-            # Detached: the codes serve the points; the prior follows them.
-            fixed = None if log_var is None else log_var.detach().repeat(config.prior_draws, 1)
-            codes = draw_code(mean.detach().repeat(config.prior_draws, 1), fixed)
-            given = None if context is None else context.repeat(config.prior_draws, 1)
-            prior = matching_loss(self.prior.transform, codes, given).mean()
+        terms = {"points": total.detach()}
+        if self.prior is not None and any(True for _ in self.prior.parameters()):
+            prior = self._prior_loss(posterior, context)
             terms["prior"] = prior.detach()
             total = total + prior
-        if log_var is not None:
-            kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(-1).mean()
+        if log_q is not None:
+            kl = posterior.divergence(code, log_q).mean()
             terms["kl"] = kl.detach()
             total = total + config.kl_weight * kl
         return Loss(total, terms)
+
+    def _prior_loss(self, posterior: Posterior, context: Tensor | None) -> Tensor:
+        """Return the matching loss of a continuous prior, else its nats for a number of a code.
+
+        No gradient reaches the codes: they serve the points, and the prior follows them.
+        """
+        prior, draws = self._prior(), self.config.prior_draws
+        with torch.no_grad():
+            codes, _ = posterior.fixed(draws).draw()
+        given = None if context is None else context.repeat(draws, 1)
+        if isinstance(self.config.prior, CnfConfig):
+            return matching_loss(prior.transform, codes, given).mean()
+        return -prior.log_prob(codes, given).mean() / codes.shape[-1]

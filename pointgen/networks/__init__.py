@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pointgen.networks.concatsquash import ConcatSquashConfig
+from pointgen.networks.film import FilmConfig
 from pointgen.networks.image_backbone import ImageBackboneConfig
 from pointgen.networks.image_resnet import ImageResNetConfig
 from pointgen.networks.pointnet import PointNetConfig
@@ -13,6 +14,7 @@ from pointgen.networks.residual import ResidualConfig
 __all__ = [
     "ConcatSquashConfig",
     "FieldConfig",
+    "FilmConfig",
     "ImageBackboneConfig",
     "ImageEncoderConfig",
     "ImageResNetConfig",

@@ -215,11 +215,11 @@ def test_a_grid_that_cannot_be_halved_so_often_is_refused():
 
 def test_all_processes_would_start_from_the_same_statistics(monkeypatch):
     """With several processes the moments are those of all of them, not of the own batch."""
-    from pointgen.flows import grid
+    from pointgen.flows import glow
 
     everywhere = torch.tensor([3.0, -1.0]), torch.tensor([4.0, 0.25]), torch.tensor(99.0)
-    monkeypatch.setattr(grid, "several", lambda: True)
-    monkeypatch.setattr(grid, "moments", lambda flat: everywhere)
+    monkeypatch.setattr(glow, "several", lambda: True)
+    monkeypatch.setattr(glow, "moments", lambda flat: everywhere)
     norm = ActNorm(2)
     norm(torch.randn(4, 2, 2, 2))
     z, _ = norm(everywhere[0][None, :, None, None].expand(1, 2, 2, 2))

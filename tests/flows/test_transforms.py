@@ -5,10 +5,13 @@ import torch
 from torch import nn
 
 from pointgen.flows.affine import MovingBatchNorm, Standardize
-from pointgen.flows.base import Chain, Flow, StandardNormal
+from pointgen.flows.autoregressive import IafConfig, MafConfig
+from pointgen.flows.base import Chain, Flow, Inverted, StandardNormal
 from pointgen.flows.continuous import CNF
+from pointgen.flows.planar import PlanarConfig, RadialConfig, SylvesterConfig
 from pointgen.flows.solver import Solver
-from pointgen.networks import ConcatSquashConfig, ResidualConfig
+from pointgen.models.coupling import GlowConfig, NiceConfig, RealNvpConfig, SplineConfig
+from pointgen.networks import ConcatSquashConfig, FilmConfig, ResidualConfig
 
 DIM, CONTEXT = 2, 4
 TOLERANCE = 1e-5
@@ -39,7 +42,30 @@ def cnf(config):
     return CNF(field, PRECISE)
 
 
+def discrete(config):
+    """Move it from where it starts, which is near the identity or on it."""
+    chain = Chain(config.build(DIM, CONTEXT))
+    for parameter in chain.parameters():
+        parameter.data += (0.03 if parameter.any() else 0.1) * torch.randn_like(parameter)
+    return chain
+
+
+NET = FilmConfig(width=16)
+DISCRETE = {
+    "planar": PlanarConfig(layers=4),
+    "radial": RadialConfig(layers=4),
+    "sylvester": SylvesterConfig(layers=3),
+    "nice": NiceConfig(layers=4, network=NET),
+    "realnvp": RealNvpConfig(layers=4, network=NET),
+    "glow": GlowConfig(layers=4, network=NET),
+    "maf": MafConfig(layers=2, width=16),
+    "iaf": IafConfig(layers=2, width=16),
+    "gated_iaf": IafConfig(layers=2, width=16, gated=True),
+    "spline": SplineConfig(layers=2, network=NET),
+}
 TRANSFORMS = {
+    **{name: lambda config=config: discrete(config) for name, config in DISCRETE.items()},
+    "inverted_sylvester": lambda: Inverted(discrete(DISCRETE["sylvester"])),
     "standardize": standardize,
     "moving_batch_norm": moving_batch_norm,
     "cnf_concatsquash": lambda: cnf(ConcatSquashConfig(dims=(16, 16))),
@@ -115,3 +141,34 @@ def test_one_generator_state_gives_one_sample(transform, context):
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again) and not torch.allclose(first, other)
+
+
+def test_a_jacobian_there_and_back_is_the_identity(transform, context):
+    """The inverse has the right derivative too, though roots are found without a graph."""
+    x, one = torch.randn(DIM), context[0, 0]
+    z, _ = transform(x, one)
+    there = torch.autograd.functional.jacobian(lambda y: transform(y, one)[0], x)
+    back = torch.autograd.functional.jacobian(lambda y: transform.inverse(y, one), z)
+    torch.testing.assert_close(back @ there, torch.eye(DIM), atol=TOLERANCE, rtol=0)
+
+
+def test_parameters_and_context_get_the_gradient_of_the_inverse(transform, context):
+    """By the implicit function: d(inverse)/d(theta) = -(dx/dz) d(forward)/d(theta)."""
+    if not any(True for _ in transform.parameters()):
+        pytest.skip("nothing to differentiate")
+    z = torch.randn(DIM)
+    one = context[0, 0].clone().requires_grad_()
+    wanted = [*transform.parameters(), one]
+    x = transform.inverse(z, one)
+    weights = torch.randn(DIM)
+    of_inverse = torch.autograd.grad(x @ weights, wanted, allow_unused=True)
+    fixed = x.detach()
+    back = torch.autograd.functional.jacobian(lambda y: transform.inverse(y, one), z)
+    of_forward = torch.autograd.grad(
+        -transform(fixed, one)[0] @ (back.mT @ weights), wanted, allow_unused=True
+    )
+    for inverse, forward in zip(of_inverse, of_forward, strict=True):
+        if inverse is None or forward is None:
+            assert inverse is None and forward is None
+        else:
+            torch.testing.assert_close(inverse, forward, atol=1e-4, rtol=1e-4)

@@ -11,7 +11,8 @@ from pointgen.flows.solver import Solver
 from pointgen.interop import Hints, adam_state, from_official, official_options, to_official
 from pointgen.interop.pointflow import training_steps
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig, NoPrior
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.flows import NoPrior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
 
 LAYERS = ("ignore", "concat_v2", "squash", "scale", "concatscale", "concatsquash")
@@ -103,7 +104,8 @@ def test_codes_densities_and_samples_are_the_official_ones(official, name):
     model.set_units(mean, std)
     x = torch.randn(2, 7, 3)
     with torch.no_grad():
-        outputs = [output for output in model.posterior(x * std + mean) if output is not None]
+        posterior = model.posterior(x * std + mean)
+        outputs = [part for part in (posterior.mean, posterior.log_var) if part is not None]
         for ours, theirs in zip(outputs, official.encode(state, options, x), strict=True):
             torch.testing.assert_close(ours, theirs)
         noise, ladj = model.points.transform(x * std + mean, outputs[0].unsqueeze(1))

@@ -6,8 +6,9 @@ import torch
 from pointgen.batch import Batch
 from pointgen.flows.solver import Solver
 from pointgen.models import Condition, ImageConditioned, PointFlowConfig, SeesImages
-from pointgen.models.cnf import CnfConfig, NoPrior
+from pointgen.models.cnf import CnfConfig
 from pointgen.models.conditioning import ConditionerConfig
+from pointgen.models.flows import NoPrior
 from pointgen.networks import (
     ConcatSquashConfig,
     ImageResNetConfig,

@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from pointgen.batch import Batch
+from pointgen.flows.autoregressive import IafConfig, MafConfig
+from pointgen.flows.planar import PlanarConfig, SylvesterConfig
 from pointgen.flows.solver import Solver
 from pointgen.models import Autoencoder, PointFlowConfig
-from pointgen.models.cnf import CnfConfig, NoPrior
-from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.coupling import GlowConfig, RealNvpConfig, SplineConfig
+from pointgen.models.flows import GaussianConfig, NoPrior
+from pointgen.networks import ConcatSquashConfig, FilmConfig, PointNetConfig, ResidualConfig
 
 ENCODER = PointNetConfig(widths=(16, 32), head=(16,))
 HEUN = Solver(method="heun", steps=8)
@@ -41,6 +45,42 @@ MODELS = {
         prior=OURS,
         pairing="none",
         posterior="deterministic",
+    ),
+}
+NET = FilmConfig(width=16, depth=1)
+REALNVP = RealNvpConfig(layers=4, network=NET)
+MODELS |= {
+    "likelihood of couplings": PointFlowConfig(
+        code_dim=4,
+        encoder=ENCODER,
+        points=REALNVP,
+        prior=GlowConfig(layers=2, network=NET),
+        posterior_flow=IafConfig(layers=2, width=16),
+    ),
+    "likelihood of splines": PointFlowConfig(
+        code_dim=4,
+        encoder=ENCODER,
+        points=SplineConfig(layers=4, network=NET),
+        prior=GaussianConfig(),
+        posterior_flow=PlanarConfig(layers=2),
+    ),
+    "matching beside a spline": PointFlowConfig(
+        objective="matching",
+        code_dim=4,
+        encoder=ENCODER,
+        points=OURS,
+        prior=SplineConfig(layers=2, network=NET),
+        posterior_flow=SylvesterConfig(layers=2),
+    ),
+    "matching beside a maf": PointFlowConfig(
+        objective="matching",
+        code_dim=4,
+        encoder=ENCODER,
+        points=OURS,
+        prior=MafConfig(layers=2, width=16),
+    ),
+    "matching alone": PointFlowConfig(
+        objective="matching", code_dim=4, encoder=ENCODER, points=OURS, prior=GaussianConfig()
     ),
 }
 CENTRE, SPREAD = torch.tensor([10.0, -20.0, 30.0]), 5.0

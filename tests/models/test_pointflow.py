@@ -10,8 +10,9 @@ from pointgen.batch import Batch
 from pointgen.flows.continuous import CNF
 from pointgen.flows.solver import Solver
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig, NoPrior
-from pointgen.models.codes import gaussian_entropy
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.flows import NoPrior
+from pointgen.models.posterior import Posterior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
 
 PRECISE = Solver(rtol=1e-9, atol=1e-9)
@@ -65,19 +66,14 @@ def test_log_prob_agrees_with_an_independent_integration_and_finite_differences(
     assert abs(model.log_prob(points, code).item() - expected) < 1e-5
 
 
-def test_the_entropy_is_that_of_torch():
-    log_var = torch.randn(5, 4)
-    normal = torch.distributions.Normal(torch.zeros(5, 4), (0.5 * log_var).exp())
-    torch.testing.assert_close(gaussian_entropy(log_var), normal.entropy().sum(-1))
-
-
 def test_the_bound_holds():
     """The evidence lower bound stays below the importance-weighted estimate of log p(X)."""
     quick = SMALL.model_copy(update={"solver": Solver(rtol=1e-3, atol=1e-3)}).model_dump()
     model = small(points=quick, prior=quick).build().eval()
     points = torch.randn(1, 8, 3)
     with torch.no_grad():
-        mean, log_var = model.posterior(points)
+        posterior = model.posterior(points)
+        mean, log_var = posterior.mean, posterior.log_var
         bound = -torch.stack([model.loss(Batch(points, points)).total for _ in range(30)]).mean()
         std = (0.5 * log_var).exp().expand(400, -1)
         codes = mean + std * torch.randn(400, 4)
@@ -99,7 +95,8 @@ def test_encoder_and_density_see_different_points():
     model = small().build().eval()
     points, target = torch.randn(2, 8, 3), torch.randn(2, 8, 3)
     seen = {}
-    model.posterior = lambda x: seen.setdefault("encoder", x).new_zeros(2, 2, 4).unbind()
+    zeros = torch.zeros(2, 4)
+    model.posterior = lambda x: seen.setdefault("encoder", x) is x and Posterior(zeros, zeros)
     model.log_prob = lambda x, codes: seen.setdefault("density", x).sum((1, 2))
     model.loss(Batch(points, target))
     assert seen["encoder"] is points and seen["density"] is target
@@ -110,6 +107,18 @@ def test_combinations_that_make_no_sense_are_refused_with_the_reason():
         small(objective="matching", points=SMALL.model_copy(update={"blocks": 2}).model_dump())
     with pytest.raises(ValueError, match="collapse"):
         small(posterior="deterministic")
+    with pytest.raises(ValueError, match="regresses velocities"):
+        small(objective="matching", points={"kind": "realnvp"})
+    with pytest.raises(ValueError, match="iaf is the same flow"):
+        small(posterior_flow={"kind": "maf"})
+    with pytest.raises(ValueError, match="no draws to go through"):
+        small(posterior="deterministic", prior={"kind": "none"}, posterior_flow={"kind": "iaf"})
+    with pytest.raises(ValueError, match="near N"):
+        small(objective="matching", posterior="deterministic", prior={"kind": "gaussian"})
+    with pytest.raises(ValueError, match="code_dim 2 or more"):
+        small(code_dim=1, prior={"kind": "glow"})
+    with pytest.raises(ValueError, match="no flow to be conditioned"):
+        small(prior={"kind": "gaussian"}, condition={"categories": ["chair"]})
 
 
 def test_without_a_prior_it_reconstructs_but_says_that_it_cannot_generate():

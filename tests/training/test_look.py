@@ -11,8 +11,9 @@ from pointgen.config import TrainConfig
 from pointgen.flows.solver import SolveError, Solver
 from pointgen.models import PointFlowConfig
 from pointgen.models.cflow import CFlowConfig
-from pointgen.models.cnf import CnfConfig, NoPrior
+from pointgen.models.cnf import CnfConfig
 from pointgen.models.conditioning import ConditionerConfig
+from pointgen.models.flows import NoPrior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig
 from pointgen.training import train
 from pointgen.training.log import Log

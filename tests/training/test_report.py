@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pointgen.files import FileError
-from pointgen.models.cnf import NoPrior
+from pointgen.models.flows import NoPrior
 from pointgen.training import report, train
 from pointgen.training.log import history
 from pointgen.training.report import write_report
@@ -67,7 +67,8 @@ def test_the_page_tells_what_there_is(whole):
     assert "Missing in this report" not in page and "step 6</figcaption>" not in page
     titles = ("Loss", "Term of the loss: kl", "Learning rate", "Throughput")
     assert [points_of(page, title) for title in titles] == [6, 6, 6, 6]
-    assert "http" not in page and "<script" not in page
+    written = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)  # letters of a picture may say anything
+    assert "http" not in written and "<script" not in written
 
 
 def test_the_same_for_programs(whole):

@@ -13,7 +13,8 @@ from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import ProceduralConfig
 from pointgen.flows.solver import Solver
 from pointgen.models import PointFlowConfig
-from pointgen.models.cnf import CnfConfig, NoPrior
+from pointgen.models.cnf import CnfConfig
+from pointgen.models.flows import NoPrior
 from pointgen.networks import ConcatSquashConfig, PointNetConfig
 from pointgen.training import state, train
 from pointgen.training.progress import Silent
