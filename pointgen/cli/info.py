@@ -40,6 +40,7 @@ def info(
     facts: dict[str, Any] = {
         "run": str(run),
         "model": experiment.model.kind,
+        "parts": experiment.model.parts,
         **_kind_of(experiment.model),
         "parameters": {
             name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
@@ -69,7 +70,11 @@ def _write_report(run: Path, html: Path, device: str) -> None:
 
 def _kind_of(model: ModelConfig) -> dict[str, Any]:
     """Return the few settings that tell one model of its kind from another."""
-    shown = {"pointflow": {"objective", "code_dim"}, "cflow": {"direction", "points"}}[model.kind]
+    shown = {
+        "pointflow": {"objective", "code_dim"},
+        "cflow": {"direction", "points"},
+        "irevnet": {"points", "levels", "blocks"},
+    }[model.kind]
     more = {"image_size": model.image_size, "categories": list(model.categories)}
     return model.model_dump(include=shown) | more
 

@@ -71,12 +71,12 @@ def looked_up(
 
 
 def coloured(
-    look: Look, colours: Colours, *, to: Path | None, model: Path | None, device: str
-) -> list[Shape]:
+    looks: Sequence[Look], colours: Colours, *, to: Path | None, model: Path | None, device: str
+) -> list[list[Shape]]:
     """Return the shapes in the colours of a choice that has to be computed or looked up.
 
     Args:
-        look: the shapes.
+        looks: groups of shapes; one scale of colours serves all of them.
         colours: "own" and the palettes of viewers need nothing here.
         to: the shape, or shapes, that "distance" is measured to.
         model: the run whose log-density "density" is.
@@ -91,17 +91,19 @@ def coloured(
 
     from pointgen.view.palette import by_label, by_value
 
-    clouds = [np.asarray(shape.points) for shape in look.shapes]
+    groups = [[np.asarray(shape.points) for shape in look.shapes] for look in looks]
+    clouds = [cloud for group in groups for cloud in group]
+    found: Sequence[np.ndarray | None]
     match colours:
         case "label":
-            labels = [each for each in look.labels if each is not None]
+            labels = [each for look in looks for each in look.labels if each is not None]
             if len(labels) < len(clouds):
                 raise ValueError("--color label: expected labels of the points in every file")
             found = by_label(labels)
         case "distance":
             if to is None:
                 raise ValueError("--color distance: expected --to, the shape to measure to")
-            values = _distances(clouds, to)
+            values = [each for group in groups for each in _distances(group, to)]
             found = by_value(values)
             least, most = min(v.min() for v in values), max(v.max() for v in values)
             say(f"colours: distance to {to.name}, {least:.3g} (dark) to {most:.3g}")
@@ -112,10 +114,11 @@ def coloured(
             found = by_value(values, limits)
             say(f"colours: log p(x | z), {limits[0]:.3g} (dark) to {limits[1]:.3g} nats")
         case "own":
-            return look.shapes
+            return [look.shapes for look in looks]
         case _:
-            return [replace(shape, colours=None) for shape in look.shapes]
-    return [replace(shape, colours=each) for shape, each in zip(look.shapes, found, strict=True)]
+            found = [None] * len(clouds)
+    each = iter(found)
+    return [[replace(shape, colours=next(each)) for shape in look.shapes] for look in looks]
 
 
 def _from_run(run: Path, points: int, seed: int, device: str, frames: int | None) -> Look:

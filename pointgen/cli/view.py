@@ -69,10 +69,7 @@ def view(
         looked_up(path, points=points, seed=seed, device=device, frames=frames) for path in inputs
     ]
     looks = _fewer(looks, most)
-    shapes = [
-        coloured(look, color, to=to, model=model, device=device) if color else look.shapes
-        for look in looks
-    ]
+    shapes = coloured(looks, color or "own", to=to, model=model, device=device)
     captions = [look.captions for look in looks]
     colors: Any = color if color in PALETTES else None  # the others come with the shapes
     if compare:

@@ -191,8 +191,14 @@ class CNF(Transform):
 
 @contextmanager
 def sampling_with(solver: Solver | None, module: nn.Module) -> Iterator[None]:
-    """Let every CNF inside `module` sample by `solver` for a while; None changes nothing."""
+    """Let every CNF inside `module` sample by `solver` for a while; None changes nothing.
+
+    Raises:
+        ValueError: A solver is given, and there is no CNF.
+    """
     flows = [part for part in module.modules() if isinstance(part, CNF)]
+    if solver is not None and not flows:
+        raise ValueError("steps: this model solves no ODE, so it has none")
     before = [flow.sampler for flow in flows]
     for flow in flows:
         flow.sampler = solver or flow.sampler

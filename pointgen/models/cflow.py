@@ -96,6 +96,17 @@ class CFlowConfig(BaseModel):
         """Names of the categories that the model is told: none."""
         return ()
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """What each part of the model is, by name."""
+        given, made = (
+            ("picture", "cloud") if self.direction == "image_to_cloud" else ("cloud", "picture")
+        )
+        return {
+            given: "multi-scale glow",
+            made: f"multi-scale glow given the {given}'s activations",
+        }
+
     def build(self) -> CFlow:
         """Build the model with random weights and unit units."""
         return CFlow(self)

@@ -114,6 +114,17 @@ class PointFlowConfig(BaseModel):
         """Names of the categories that the prior is told, in the order of their labels."""
         return () if self.condition is None else self.condition.categories
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """What each part of the model is, by name."""
+        bent = "" if self.posterior_flow is None else f" through {self.posterior_flow.kind}"
+        return {
+            "encoder": self.encoder.kind,
+            "posterior": self.posterior + bent,
+            "prior": self.prior.kind,
+            "points": self.points.kind,
+        }
+
     def build(self) -> PointFlow:
         """Build the model with random weights and unit units."""
         return PointFlow(self)
@@ -222,7 +233,7 @@ class PointFlow(PointCloudModel):
         noise = self.points.base.sample((len(codes), num_points), generator)
         context = codes.unsqueeze(1)
         at_once = max(1, POINTS_AT_ONCE // max(1, len(codes)))
-        with sampling_with(solver, self.points):
+        with sampling_with(solver, self):
             pieces = [
                 inverse_each(self.points.transform, part, context)
                 for part in noise.split(at_once, dim=1)
@@ -241,7 +252,7 @@ class PointFlow(PointCloudModel):
     ) -> Tensor:
         """Return the way (B, frames, num_points, 3) of noise to clouds, data units."""
         noise = self.points.base.sample((len(codes), num_points), generator)
-        with sampling_with(solver, self.points):
+        with sampling_with(solver, self):
             return trajectory(self.points.transform, noise, codes.unsqueeze(1), frames)
 
     def see(self, image: Tensor) -> Tensor:
@@ -293,7 +304,7 @@ class PointFlow(PointCloudModel):
         draws = 1 if condition.code == "sample" else CODE_DRAWS
         prior = self._prior()
         noise = temperature * prior.base.sample((count, draws), generator)
-        with sampling_with(solver, prior):
+        with sampling_with(solver, self):
             return choose_codes(prior, noise, condition, self._context)
 
     @torch.no_grad()

@@ -14,6 +14,17 @@ def test_the_report_of_a_run(pointgen, run, tmp_path):
     assert pointgen("info", run / "model.safetensors", "--html", page, "--force").status == 0
 
 
+def test_the_parts_of_a_run_are_named(pointgen, run):
+    found = json.loads(pointgen("info", run, "--json").out)["parts"]
+    assert found == {
+        "encoder": "pointnet",
+        "posterior": "gaussian",
+        "prior": "cnf",
+        "points": "cnf",
+    }
+    assert "prior cnf, points cnf" in pointgen("info", run).out
+
+
 def test_training_says_where_the_report_is_and_info_what_it_found(pointgen, config, tmp_path):
     out = tmp_path / "run"
     result = pointgen("train", config, "--out", out, "--device", "cpu")

@@ -57,6 +57,18 @@ def test_distance_and_density_say_their_scale(pointgen, clouds, run):
     assert dense.status == 0 and "nats" in dense.err
 
 
+def test_one_scale_of_colours_serves_all_inputs(pointgen, clouds):
+    """One file is the other's measure, so its points are all of the darkest colour."""
+    both = (clouds / "plain.ply", clouds / "rich.ply")
+    options = ("--color", "distance", "--to", clouds / "rich.ply", "--size", 64, "--columns", 2)
+    result = pointgen("view", *both, "--png", clouds / "both.png", *options)
+    assert result.err.count("colours: distance to rich.ply, 0 (dark)") == 1
+    picture = np.asarray(Image.open(clouds / "both.png").convert("RGB")).astype(int)
+    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+    light = [(half[..., 1] - half[..., 2] > 40).sum() for half in (left, right)]
+    assert light[0] > 50 and light[1] == 0
+
+
 def test_a_way_is_generated_kept_and_watched(pointgen, run, tmp_path):
     way, moving = tmp_path / "way.npz", tmp_path / "way.webp"
     made = pointgen("generate", run, "-n", 2, "--points", 50, "--frames", 5, "-o", way)

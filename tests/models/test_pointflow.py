@@ -10,6 +10,7 @@ from pointgen.batch import Batch
 from pointgen.flows.continuous import CNF
 from pointgen.flows.solver import Solver
 from pointgen.models import PointFlowConfig
+from pointgen.models.base import Condition
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.flows import NoPrior
 from pointgen.models.posterior import Posterior
@@ -119,6 +120,21 @@ def test_combinations_that_make_no_sense_are_refused_with_the_reason():
         small(code_dim=1, prior={"kind": "glow"})
     with pytest.raises(ValueError, match="no flow to be conditioned"):
         small(prior={"kind": "gaussian"}, condition={"categories": ["chair"]})
+
+
+def test_what_only_an_ode_has_is_refused_where_there_is_none():
+    chain = {"kind": "realnvp", "layers": 2, "network": {"width": 8, "depth": 1}}
+    model = small(points=chain, prior={"kind": "planar"}).build().eval()
+    assert model.sample(2, 5).shape == (2, 5, 3) and model.evaluations == 0
+    with pytest.raises(ValueError, match="solves no ODE"):
+        model.sample(2, 5, solver=Solver(method="heun", steps=2))
+    with pytest.raises(ValueError, match="no continuous flow"):
+        model.trajectory(model.codes(2), 5, 3)
+    told = small(
+        points=chain, prior={"kind": "glow", "layers": 1}, condition={"categories": ["a", "b"]}
+    ).build()
+    with pytest.raises(ValueError, match="kind cnf"):
+        told.eval().sample(1, 5, condition=Condition(guidance=2.0))
 
 
 def test_without_a_prior_it_reconstructs_but_says_that_it_cannot_generate():
