@@ -154,9 +154,10 @@ def _bounded(matrix: Tensor) -> Tensor:
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    if matrix.ndim == 2:  # one for all: a single product
-        return vector @ matrix.mT
-    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+    with torch.autocast(vector.device.type, enabled=False):  # too coarse for densities
+        if matrix.ndim == 2:  # one for all: a single product
+            return vector @ matrix.mT
+        return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
 
 
 def _diagonal(matrix: Tensor) -> Tensor:

@@ -172,3 +172,14 @@ def test_parameters_and_context_get_the_gradient_of_the_inverse(transform, conte
             assert inverse is None and forward is None
         else:
             torch.testing.assert_close(inverse, forward, atol=1e-4, rtol=1e-4)
+
+
+def test_half_precision_networks_keep_the_bijection(transform, context):
+    """Networks may answer coarsely under autocast, but forward and inverse then still agree."""
+    transform.float()
+    x, given = torch.randn(3, 5, DIM).float(), context.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        z, ladj = transform(x, given)
+        back = transform.inverse(z, given)
+    assert z.dtype == ladj.dtype == torch.float32
+    torch.testing.assert_close(back, x, atol=1e-3, rtol=1e-3)
