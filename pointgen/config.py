@@ -26,7 +26,7 @@ from pydantic_core import ErrorDetails
 
 from pointgen.datasets import DataConfig, RenderingsConfig
 from pointgen.files import atomic
-from pointgen.models import ModelConfig
+from pointgen.models import IRevNetConfig, ModelConfig
 
 __all__ = ["ConfigError", "Experiment", "TrainConfig", "read_config", "write_config"]
 
@@ -122,6 +122,15 @@ class Experiment(BaseModel):
     """What it is trained on."""
     train: TrainConfig
     """How it is trained."""
+
+    @model_validator(mode="after")
+    def _points_fit(self) -> Self:
+        if isinstance(self.model, IRevNetConfig) and self.data.num_points != self.model.points:
+            raise ValueError(
+                f"data.num_points: expected {self.model.points}, the points of the model, got "
+                f"{self.data.num_points}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pictures_fit(self) -> Self:

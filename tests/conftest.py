@@ -8,9 +8,21 @@ import shutil
 import pytest
 import torch
 
+
+def _open3d_loads():
+    from pointgen.geometry.libraries import load_open3d
+
+    try:
+        load_open3d()
+    except ImportError:
+        return False
+    return True
+
+
 # What a test may need of the system, and whether it is there.
 NEEDS = {
     "chromium": lambda: shutil.which("chromium") is not None,
+    "open3d": _open3d_loads,
     "xvfb": lambda: shutil.which("Xvfb") is not None,
     "xtest": lambda: ctypes.util.find_library("Xtst") is not None,  # key strokes
     "pytorch3d": lambda: importlib.util.find_spec("pytorch3d") is not None,

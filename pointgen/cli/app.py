@@ -11,6 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from pointgen.cli.classify import classify
 from pointgen.cli.convert import convert
 from pointgen.cli.data import data_app
 from pointgen.cli.demo import demo
@@ -19,6 +20,7 @@ from pointgen.cli.exchange import export_app, import_app
 from pointgen.cli.generate import generate
 from pointgen.cli.info import info
 from pointgen.cli.interpolate import interpolate
+from pointgen.cli.mesh import mesh
 from pointgen.cli.reconstruct import reconstruct
 from pointgen.cli.together import leave, plain, speaks, stands_by
 from pointgen.cli.train import train
@@ -32,7 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, train, generate, reconstruct, interpolate, evaluate, view, convert, info):
+VERBS = (
+    demo, train, generate, reconstruct, interpolate, classify, evaluate, view, mesh, convert, info
+)  # fmt: skip
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(data_app, name="data")
 app.add_typer(import_app, name="import")

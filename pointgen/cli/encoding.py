@@ -16,31 +16,44 @@ if TYPE_CHECKING:
     from pointgen.geometry.frames import Frame
     from pointgen.models import Autoencoder
 
-__all__ = ["autoencoder", "framer", "read_inputs", "thinned"]
+__all__ = ["autoencoder", "framer", "read_inputs", "seeing", "thinned"]
 
 
 def autoencoder(
     run: Path, device: str, weights: Literal["model", "best"], seed: int
 ) -> tuple[Autoencoder, Callable[[np.ndarray], tuple[Tensor, Frame]]]:
     """Load a model that encodes, and what maps a cloud (N, 3) to its code (1, C) and frame."""
-    import torch
-
     from pointgen.models import Autoencoder
-    from pointgen.training.checkpoint import load, read_run
+    from pointgen.training.checkpoint import load
 
     model = load(run, device=device, weights=weights)
     if not isinstance(model, Autoencoder):
         raise ValueError(f"{run}: its model has no encoder")
+    seen = seeing(run, device, seed)
+
+    def encoded(cloud: np.ndarray) -> tuple[Tensor, Frame]:
+        points, frame = seen(cloud)
+        return model.encode(points), frame
+
+    return model, encoded
+
+
+def seeing(run: Path, device: str, seed: int) -> Callable[[np.ndarray], tuple[Tensor, Frame]]:
+    """Return what maps a cloud (N, 3) to one as in training (1, M, 3), and its frame."""
+    import torch
+
+    from pointgen.training.checkpoint import read_run
+
     data = read_run(run).data
     framed = framer(data.normalize)
 
-    def encoded(cloud: np.ndarray) -> tuple[Tensor, Frame]:
+    def seen(cloud: np.ndarray) -> tuple[Tensor, Frame]:
         frame = framed(cloud)
         # A maximum over points depends on their number: no more than in training.
-        seen = frame.apply(thinned(cloud, data.num_points, seed))
-        return model.encode(torch.from_numpy(seen).to(device).unsqueeze(0)), frame
+        points = frame.apply(thinned(cloud, data.num_points, seed))
+        return torch.from_numpy(points).to(device).unsqueeze(0), frame
 
-    return model, encoded
+    return seen
 
 
 def framer(kind: Normalize) -> Callable[[np.ndarray], Frame]:

@@ -66,6 +66,8 @@ def _next(experiment: Experiment, run: Path) -> str:
         return f"pointgen reconstruct {run} CLOUD -o PICTURES"
     if model.image_size is not None:
         return f"pointgen evaluate {run}"
+    if model.kind == "irevnet":
+        return f"pointgen classify {run} CLOUD"
     if model.kind == "pointflow" and model.prior.kind == "none":  # nothing to draw codes from
         return f"pointgen reconstruct {run} INPUT -o OUT"
     return f"pointgen generate {run} -o {run}/samples/new.npy -n 16"

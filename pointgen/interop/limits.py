@@ -6,7 +6,7 @@ from pointgen.interop.names import ENCODER, ROLES
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.flows import FlowConfig, GaussianConfig, NoPrior
 from pointgen.models.pointflow import PointFlow, PointFlowConfig
-from pointgen.networks import ConcatSquashConfig
+from pointgen.networks import ConcatSquashConfig, PointNetConfig
 
 __all__ = ["check_official", "constant_time", "official_options"]
 
@@ -19,6 +19,8 @@ def check_official(config: PointFlowConfig) -> None:
     Raises:
         ValueError: The official code has no such encoder or field, or cannot have both levels so.
     """
+    if not isinstance(config.encoder, PointNetConfig):
+        raise ValueError(f"encoder: the official one is a pointnet, got a {config.encoder.kind}")
     if config.encoder != ENCODER:
         raise ValueError(
             f"encoder: the official one has widths {ENCODER.widths} and head {ENCODER.head}, "

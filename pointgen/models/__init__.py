@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pointgen.models.base import (
     Autoencoder,
+    Classifier,
     Condition,
     ImageConditioned,
     Loss,
@@ -14,12 +15,15 @@ from pointgen.models.base import (
     Watchable,
 )
 from pointgen.models.cflow import CFlowConfig
+from pointgen.models.irevnet import IRevNetConfig
 from pointgen.models.pointflow import PointFlowConfig
 
 __all__ = [
     "Autoencoder",
     "CFlowConfig",
+    "Classifier",
     "Condition",
+    "IRevNetConfig",
     "ImageConditioned",
     "Loss",
     "ModelConfig",
@@ -29,4 +33,4 @@ __all__ = [
     "Watchable",
 ]
 
-ModelConfig = Annotated[PointFlowConfig | CFlowConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[PointFlowConfig | CFlowConfig | IRevNetConfig, Field(discriminator="kind")]

@@ -15,6 +15,7 @@ from pointgen.flows.solver import Solver
 
 __all__ = [
     "Autoencoder",
+    "Classifier",
     "CodeChoice",
     "Condition",
     "ImageConditioned",
@@ -125,6 +126,18 @@ class Autoencoder(Protocol):
 
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
         """Return codes (count, C) on the way from one code (C,) to another, ends included."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A model that says which category a cloud is of."""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories, in the order of their labels."""
+
+    def classify(self, points: Tensor) -> Tensor:
+        """Return the probabilities (B, K) of the categories of clouds (B, N, 3), data units."""
 
 
 @runtime_checkable

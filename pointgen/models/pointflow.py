@@ -43,7 +43,7 @@ from pointgen.models.flows import (
 )
 from pointgen.models.posterior import Posterior
 from pointgen.models.prior import CODE_DRAWS, choose_codes
-from pointgen.networks import ConcatSquashConfig, PointNetConfig
+from pointgen.networks import ConcatSquashConfig, EncoderConfig, PointNetConfig
 
 __all__ = ["PointFlow", "PointFlowConfig"]
 
@@ -65,7 +65,7 @@ class PointFlowConfig(BaseModel):
     """Numbers in a shape code."""
     posterior: Literal["gaussian", "deterministic"] = "gaussian"
     """Whether a cloud is encoded to a distribution over codes, or to one code."""
-    encoder: PointNetConfig = PointNetConfig()
+    encoder: EncoderConfig = PointNetConfig()
     """From a cloud to its code."""
     posterior_flow: FlowConfig | None = None
     """A flow that draws of the Gaussian posterior go through; left out, they are codes."""

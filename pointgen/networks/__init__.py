@@ -10,9 +10,11 @@ from pointgen.networks.image_backbone import ImageBackboneConfig
 from pointgen.networks.image_resnet import ImageResNetConfig
 from pointgen.networks.pointnet import PointNetConfig
 from pointgen.networks.residual import ResidualConfig
+from pointgen.networks.revnet import RevNetConfig
 
 __all__ = [
     "ConcatSquashConfig",
+    "EncoderConfig",
     "FieldConfig",
     "FilmConfig",
     "ImageBackboneConfig",
@@ -20,7 +22,9 @@ __all__ = [
     "ImageResNetConfig",
     "PointNetConfig",
     "ResidualConfig",
+    "RevNetConfig",
 ]
 
 FieldConfig = Annotated[ConcatSquashConfig | ResidualConfig, Field(discriminator="kind")]
+EncoderConfig = Annotated[PointNetConfig | RevNetConfig, Field(discriminator="kind")]
 ImageEncoderConfig = Annotated[ImageResNetConfig | ImageBackboneConfig, Field(discriminator="kind")]

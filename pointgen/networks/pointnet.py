@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pointgen.networks.batchnorm import BatchNorm
 
-__all__ = ["PointNet", "PointNetConfig"]
+__all__ = ["PointNet", "PointNetConfig", "dense"]
 
 
 class PointNetConfig(BaseModel):
@@ -37,10 +37,10 @@ class PointNet(nn.Module):
 
     def __init__(self, config: PointNetConfig, out_dim: int, outputs: int) -> None:
         super().__init__()
-        self.trunk = _dense((3, *config.widths), last_is_linear=True)
+        self.trunk = dense((3, *config.widths), last_is_linear=True)
         head_dims = (config.widths[-1], *config.head)
         self.heads = nn.ModuleList(
-            nn.Sequential(_dense(head_dims), nn.Linear(head_dims[-1], out_dim))
+            nn.Sequential(dense(head_dims), nn.Linear(head_dims[-1], out_dim))
             for _ in range(outputs)
         )
 
@@ -51,7 +51,8 @@ class PointNet(nn.Module):
         return tuple(head(features) for head in self.heads)
 
 
-def _dense(dims: tuple[int, ...], *, last_is_linear: bool = False) -> nn.Sequential:
+def dense(dims: tuple[int, ...], *, last_is_linear: bool = False) -> nn.Sequential:
+    """Return layers of these widths on vectors (B, C), each with a batch norm and a ReLU."""
     layers: list[nn.Module] = []
     for wide, out in pairwise(dims):
         layers += [nn.Linear(wide, out), BatchNorm(out), nn.ReLU()]

@@ -7,14 +7,23 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from pointgen.models import Autoencoder, Condition, ImageConditioned, PointCloudModel, SeesImages
+from pointgen.models import (
+    Autoencoder,
+    Classifier,
+    Condition,
+    ImageConditioned,
+    PointCloudModel,
+    SeesImages,
+)
 from pointgen.models.base import CodeChoice
 from pointgen.models.cflow import CFlow
+from pointgen.models.irevnet import IRevNetClassifier
 from pointgen.models.pointflow import PointFlow
 
 __all__ = [
     "Advance",
     "answers_pictures",
+    "classified",
     "fresh",
     "from_pictures",
     "generates",
@@ -31,7 +40,9 @@ Advance = Callable[[int, int], None]
 
 def generates(model: PointCloudModel) -> bool:
     """Whether the model can make new shapes: an autoencoder without a prior cannot."""
-    return not (isinstance(model, PointFlow) and model.prior is None)
+    if isinstance(model, PointFlow):
+        return model.prior is not None
+    return not isinstance(model, IRevNetClassifier)
 
 
 def answers_pictures(model: PointCloudModel) -> bool:
@@ -44,8 +55,10 @@ def usual_code(model: PointCloudModel) -> CodeChoice:
     return "mean" if isinstance(model, SeesImages) else "sample"
 
 
-def most_points(model: PointCloudModel, wanted: int) -> int:
-    """Return `wanted`, or how many points the model's clouds have if that is less."""
+def most_points(model: PointCloudModel | Autoencoder, wanted: int) -> int:
+    """Return `wanted`, or how many points the model's clouds have if that is less, or fixed."""
+    if isinstance(model, IRevNetClassifier):
+        return model.config.points
     return min(wanted, model.config.points) if isinstance(model, CFlow) else wanted
 
 
@@ -91,13 +104,20 @@ def from_pictures(
 
 
 @torch.no_grad()
+def classified(model: Classifier, points: Tensor) -> Tensor:
+    """Return probabilities (B, K), on the CPU, for clouds (B, N, 3) on the model's device."""
+    return torch.cat([model.classify(part).cpu() for part in points.split(AT_ONCE)])
+
+
+@torch.no_grad()
 def reconstructed(
     model: Autoencoder, points: Tensor, num_points: int, *, generator: Generator
 ) -> Tensor:
     """Encode clouds (B, N, 3) on the model's device; decode them to (B, num_points, 3), on the CPU.
 
-    All in data units.
+    All in data units, and of another number of points where that of the model's clouds is fixed.
     """
+    num_points = most_points(model, num_points)
     clouds = [
         model.decode(model.encode(part), num_points, generator=generator).cpu()
         for part in points.split(AT_ONCE)

@@ -21,12 +21,12 @@ from pointgen.datasets import CloudDataset
 from pointgen.files import atomic
 from pointgen.metrics.by_category import SHOWN
 from pointgen.metrics.sheet import Sheet
-from pointgen.models import PointCloudModel
+from pointgen.models import Classifier, PointCloudModel
 from pointgen.training.checkpoint import load, read_run
 from pointgen.training.log import history
 from pointgen.training.look import Look, look, one_line
 from pointgen.training.making import Advance, generates
-from pointgen.training.scores import Pairs, has_pairs, score_pairs, score_set
+from pointgen.training.scores import Pairs, accuracy, has_pairs, score_pairs, score_set
 
 __all__ = ["Findings", "is_written", "write_report"]
 
@@ -44,16 +44,19 @@ class Made:
         look: pictures.
         sheet: scores of new shapes.
         pairs: scores of clouds with a truth of their own.
+        accuracy: share of shapes that are of the likeliest category, by category and their mean.
     """
 
     look: Look | None = None
     sheet: Sheet | None = None
     pairs: Pairs | None = None
+    accuracy: dict[str, float] | None = None
 
     @property
     def scores(self) -> dict[str, float]:
         """The scores of the model itself by name."""
         found = dict(self.sheet.scores) if self.sheet else {}
+        found |= {"accuracy": self.accuracy["mean"]} if self.accuracy else {}
         for row in ("reconstruction", "from the picture"):
             means = self.pairs.scores.get(row, {}).get("mean", {}) if self.pairs else {}
             found |= {f"{name} ({row})": means[name] for name in SHOWN if name in means}
@@ -118,6 +121,7 @@ class Findings:
             "scored_split": self.split,
             "sheet": self.made.sheet and self.made.sheet.to_json(),
             "pairs": self.made.pairs and self.made.pairs.to_json(),
+            "accuracy": self.made.accuracy,
             "problems": self.problems,
             "software": {name: version(name) for name in SOFTWARE},
         }
@@ -234,14 +238,17 @@ def _made(
     count, seed = config.report_shapes, config.seed
     if not count or held_out is None:
         return Made(seen)
-    sheet = pairs = None
+    sheet = pairs = right = None
     if generates(model) and training is not None:
         score = partial(score_set, model, held_out, training, count, seed=seed, advance=advance)
         sheet = problems.attempt("The scores", score)
     if has_pairs(model):
         score_each = partial(score_pairs, model, held_out, count, seed=seed, advance=advance)
         pairs = problems.attempt("The scores of pairs", score_each)
-    return Made(seen, sheet, pairs)
+    if isinstance(model, Classifier):
+        score_right = partial(accuracy, model, held_out, count)
+        right = problems.attempt("The accuracy", score_right)
+    return Made(seen, sheet, pairs, right)
 
 
 def _previews(folder: Path) -> dict[int, Image.Image]:

@@ -144,7 +144,7 @@ def _pictures(findings: Findings) -> Iterator[Part]:
 
 def _scores(findings: Findings) -> Iterator[Part]:
     made, run = findings.made, findings.run
-    if made.sheet is None and made.pairs is None:
+    if made.sheet is None and made.pairs is None and made.accuracy is None:
         yield (
             "Nothing was scored for this report. One with scores, unless train.report_shapes is 0: "
             f"pointgen info {run} --html FILE"
@@ -161,6 +161,10 @@ def _scores(findings: Findings) -> Iterator[Part]:
         yield Table(table[0], table[1:])
         yield " ".join(sheet.notes)
         yield Details("What the names mean", _defined(sheet.definitions))
+    if made.accuracy is not None:
+        yield f"How often the likeliest category is the right one, in the {findings.split} split:"
+        rows = [[name, f"{100 * share:.1f} %"] for name, share in made.accuracy.items()]
+        yield Table(["category", "accuracy"], rows)
     if made.pairs is not None:
         yield from _pairs(made.pairs, findings)
 

@@ -15,11 +15,12 @@ from pointgen.metrics.by_category import by_category
 from pointgen.metrics.evaluate import Scoring, evaluate
 from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
 from pointgen.metrics.sheet import Sheet
-from pointgen.models import Autoencoder, PointCloudModel
+from pointgen.models import Autoencoder, Classifier, PointCloudModel
 from pointgen.training.look import evenly
 from pointgen.training.making import (
     Advance,
     answers_pictures,
+    classified,
     fresh,
     from_pictures,
     most_points,
@@ -27,7 +28,7 @@ from pointgen.training.making import (
     usual_code,
 )
 
-__all__ = ["ROWS", "Pairs", "has_pairs", "score_pairs", "score_set"]
+__all__ = ["ROWS", "Pairs", "accuracy", "has_pairs", "score_pairs", "score_set"]
 
 MOST_POINTS = 2048  # of a cloud: with twice as many it would take twice the time
 THRESHOLD = Threshold.parse("1%")
@@ -98,6 +99,20 @@ def score_set(
         scoring=Scoring(points=points, seed=seed),
         progress=advance,
     )
+
+
+def accuracy(model: PointCloudModel, held_out: CloudDataset, count: int) -> dict[str, float]:
+    """Return for what share of at most `count` held-out shapes the right category is the likeliest.
+
+    By category, and the mean of those. The model is a classifier.
+    """
+    assert isinstance(model, Classifier)
+    batch = collate([held_out[place] for place in evenly(held_out, count)])
+    assert batch.label is not None
+    shares = classified(model, batch.points.to(next(model.parameters()).device))
+    right = shares.argmax(dim=-1) == batch.label
+    found = by_category({"accuracy": right.double()}, batch.label, held_out.categories)
+    return {name: of["accuracy"] for name, of in found.items()}
 
 
 def has_pairs(model: PointCloudModel) -> bool:

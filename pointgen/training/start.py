@@ -187,7 +187,7 @@ def _prepared(
     if told and told != tuple(shapes.categories):
         theirs = ", ".join(shapes.categories)
         raise ValueError(
-            f"model.condition.categories: expected {theirs}, as in the data, got {', '.join(told)}"
+            f"categories of the model: expected {theirs}, as in the data, got {', '.join(told)}"
         )
     torch.manual_seed(mix(config.seed, Use.WEIGHTS))
     model = experiment.model.build()

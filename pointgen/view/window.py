@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from PIL import Image
 
+from pointgen.geometry.libraries import load_open3d
 from pointgen.view.clouds import Clouds, as_shapes, check_captions
 from pointgen.view.display import INSTEAD, WindowError, display
 from pointgen.view.palette import Palette
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "Place", "Window", "WindowError", "show"]
 
-PACKAGES = "libusb-1.0-0 libgl1 libegl1 libgomp1"
 FIELD_OF_VIEW = -35.0  # degrees against Open3D's 60, so that a grid looks alike everywhere
 BACKGROUNDS = ((1.0, 1.0, 1.0), (0.09, 0.10, 0.12), (0.6, 0.6, 0.6))
 KEYS = (
@@ -292,10 +292,6 @@ def _mesh(
 
 def _import_open3d() -> ModuleType:
     try:
-        import open3d
-    except (ImportError, OSError) as error:
-        raise WindowError(
-            f"Open3D does not load ({error}); on Debian and Ubuntu it needs the packages "
-            f"{PACKAGES}; {INSTEAD}"
-        ) from error
-    return open3d
+        return load_open3d()
+    except ImportError as error:
+        raise WindowError(f"{error}; {INSTEAD}") from error

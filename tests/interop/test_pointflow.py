@@ -13,7 +13,7 @@ from pointgen.interop.pointflow import training_steps
 from pointgen.models import PointFlowConfig
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.flows import NoPrior
-from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig
+from pointgen.networks import ConcatSquashConfig, PointNetConfig, ResidualConfig, RevNetConfig
 
 LAYERS = ("ignore", "concat_v2", "squash", "scale", "concatscale", "concatsquash")
 NONLINEARITIES = ("tanh", "relu", "softplus", "elu", "swish", "square", "identity")
@@ -241,6 +241,7 @@ FOREIGN = {
         "points": CnfConfig(field=ResidualConfig(width=8, depth=1, condition_width=8))
     },
     "encoder: the official one": {"encoder": PointNetConfig(widths=(8, 16), head=(8,))},
+    "the official one is a pointnet, got a revnet": {"encoder": RevNetConfig(depth=1)},
     "layer: the official code has one for both": {"points": flow(layer="scale")},
     "nonlinearity: the official code has one": {"prior": flow(nonlinearity="relu")},
     "train_end_time": {"prior": flow(train_end_time=False)},

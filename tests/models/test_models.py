@@ -13,7 +13,13 @@ from pointgen.models import Autoencoder, PointFlowConfig
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.coupling import GlowConfig, RealNvpConfig, SplineConfig
 from pointgen.models.flows import GaussianConfig, NoPrior
-from pointgen.networks import ConcatSquashConfig, FilmConfig, PointNetConfig, ResidualConfig
+from pointgen.networks import (
+    ConcatSquashConfig,
+    FilmConfig,
+    PointNetConfig,
+    ResidualConfig,
+    RevNetConfig,
+)
 
 ENCODER = PointNetConfig(widths=(16, 32), head=(16,))
 HEUN = Solver(method="heun", steps=8)
@@ -78,6 +84,13 @@ MODELS |= {
         encoder=ENCODER,
         points=OURS,
         prior=MafConfig(layers=2, width=16),
+    ),
+    "matching with a revnet": PointFlowConfig(
+        objective="matching",
+        code_dim=4,
+        encoder=RevNetConfig(depth=2, width=8, hidden=8, pooled=16, head=(16,)),
+        points=OURS,
+        prior=OURS,
     ),
     "matching alone": PointFlowConfig(
         objective="matching", code_dim=4, encoder=ENCODER, points=OURS, prior=GaussianConfig()
