@@ -65,15 +65,22 @@ def mesh(
     """
     check_free(png, force=force)
     _check_ending(out, to)
-    clouds = [cloud for path in inputs for cloud in _clouds(path, points, seed, device)]
+    failed: dict[str, str] = {}
+    clouds = [cloud for path in inputs for cloud in _clouds(path, points, seed, device, failed)]
+    total = len(clouds) + len(failed)
+    if total == 1 and failed:
+        raise ValueError(*failed.values())
+    for line in failed.values():
+        say(line)
     targets = _targets(out, clouds, to, force=force)
     made: list[tuple[str, Path, Surface]] = []
-    failed: dict[str, str] = {}
     with progress("finding surfaces") as advance:
         for done, (cloud, target) in enumerate(zip(clouds, targets, strict=True), 1):
             try:
                 surface = _surface(cloud, method, watertight=watertight, detail=detail)
             except ValueError as error:
+                if total == 1:
+                    raise ValueError(f"{cloud.id}: {error}") from error
                 failed[cloud.id] = str(error)
                 say(f"{cloud.id}: {error}")
             else:
@@ -81,7 +88,7 @@ def mesh(
                 made.append((cloud.id, target, surface))
             advance(done, len(clouds))
     if not made:
-        raise ValueError(f"none of {len(clouds)} clouds has a surface")
+        raise ValueError(f"none of {total} clouds has a surface")
     if png is not None:
         from pointgen.cli.surface_pictures import save_surfaces
 
@@ -106,21 +113,32 @@ def _check_ending(out: Path, to: str | None) -> None:
             raise ValueError(f"--to {to}: {out} says {out.suffix}; --to is for a folder")
 
 
-def _clouds(path: Path, points: int | None, seed: int, device: str) -> list[Cloud]:
-    """Read the clouds of a file or folder, or draw some from a run."""
+def _clouds(
+    path: Path, points: int | None, seed: int, device: str, failed: dict[str, str]
+) -> list[Cloud]:
+    """Read the clouds of a file or folder, or draw some from a run; note the files that fail."""
     import numpy as np
 
     from pointgen.cli.convert_places import sources
     from pointgen.cli.inputs import thin_cloud
-    from pointgen.files import Cloud, is_mesh, read_clouds
+    from pointgen.files import Cloud, FileError, is_mesh
+    from pointgen.files.read import labels_of, merged, read_file
 
     if is_run(path):
         look = looked_up(path, points=points, seed=seed, device=device, frames=None)
         drawn = [np.asarray(shape.points) for shape in look.shapes]
         return [Cloud(name, cloud) for name, cloud in zip(look.captions, drawn, strict=True)]
-    if meshes := [file for file in sources(path) if is_mesh(file)]:
+    files = sources(path)
+    if meshes := [file for file in files if is_mesh(file)]:
         raise ValueError(f"{meshes[0]}: is a surface already; `pointgen convert` writes it anew")
-    clouds = read_clouds(path)
+    labels = labels_of([file.relative_to(path) for file in files] if path.is_dir() else files)
+    parts: dict[str, list[Cloud]] = {}
+    for file, label in zip(files, labels, strict=True):
+        try:
+            parts[label] = read_file(file, label)
+        except FileError as error:
+            failed[str(file)] = str(error)
+    clouds = merged(path, list(parts.values()), list(parts)) if parts else []
     if points is None:
         return clouds
     return [thin_cloud(path, cloud, points, (seed, i)) for i, cloud in enumerate(clouds)]

@@ -105,6 +105,7 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
 
     from pointgen.files import check_target
     from pointgen.geometry.distances import chamfer
+    from pointgen.training.making import most_points
 
     unfit: dict[str, object] = {"--count": request.count != 1, "--mask": request.mask}
     unfit |= {"--png": request.png, "--category": request.category, "--score": request.score}
@@ -125,7 +126,10 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
         for cloud in shapes.points:
             code, frame = encoded(cloud)
             decoded = model.decode(
-                code, points or len(cloud), generator=generator, solver=solver_with(request.steps)
+                code,
+                points or most_points(model, len(cloud)),
+                generator=generator,
+                solver=solver_with(request.steps),
             )
             results.append(frame.undo(decoded[0].cpu()))
             both = (thinned(c, COMPARED, seed) for c in (results[-1].numpy(), cloud))
