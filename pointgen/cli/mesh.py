@@ -72,6 +72,8 @@ def mesh(
         raise ValueError(*failed.values())
     for line in failed.values():
         say(line)
+    if not clouds:
+        raise ValueError(f"none of {total} files can be read")
     targets = _targets(out, clouds, to, force=force)
     made: list[tuple[str, Path, Surface]] = []
     with progress("finding surfaces") as advance:

@@ -24,6 +24,7 @@ __all__ = [
     "TangentField",
     "inverse_each",
     "sampling_with",
+    "scoring_with",
     "solve_each",
     "with_divergence",
 ]
@@ -207,6 +208,26 @@ def sampling_with(solver: Solver | None, module: nn.Module) -> Iterator[None]:
     finally:
         for flow, sampler in zip(flows, before, strict=True):
             flow.sampler = sampler
+
+
+@contextmanager
+def scoring_with(solver: Solver | None, module: nn.Module) -> Iterator[None]:
+    """Let every CNF inside `module` integrate densities by `solver` for a while, if one is given.
+
+    Raises:
+        ValueError: A solver is given, and there is no CNF.
+    """
+    flows = [part for part in module.modules() if isinstance(part, CNF)]
+    if solver is not None and not flows:
+        raise ValueError("steps: this model solves no ODE, so it has none")
+    before = [flow.solver for flow in flows]
+    for flow in flows:
+        flow.solver = solver or flow.solver
+    try:
+        yield
+    finally:
+        for flow, own in zip(flows, before, strict=True):
+            flow.solver = own
 
 
 def inverse_each(transform: Transform, noise: Tensor, context: Tensor | None) -> Tensor:

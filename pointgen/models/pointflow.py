@@ -34,6 +34,7 @@ from pointgen.models.cnf import CnfConfig
 from pointgen.models.codes import between
 from pointgen.models.combinations import check_parts
 from pointgen.models.conditioning import ConditionerConfig, given
+from pointgen.models.evidence import Evidence, weighed
 from pointgen.models.flows import (
     FlowConfig,
     NoPrior,
@@ -200,22 +201,31 @@ class PointFlow(PointCloudModel):
     def log_prob_given(
         self, points: Tensor, condition: Condition, *, generator: Generator | None = None
     ) -> Tensor:
-        """Return a lower bound of log p(X | condition) (B,), nats, of clouds (B, N, 3), data units.
+        """Return a lower bound of log p(X | condition) (B,), nats; see `evidence`."""
+        found = self.evidence(points, draws=BOUND_DRAWS, condition=condition, generator=generator)
+        return found.log_prob
 
-        It is importance-weighted over `BOUND_DRAWS` codes of q(z | X). Source: Burda et al. 2016,
-        eq. 8.
+    @torch.no_grad()
+    def evidence(
+        self,
+        points: Tensor,
+        *,
+        draws: int,
+        condition: Condition | None = None,
+        generator: Generator | None = None,
+    ) -> Evidence:
+        """Return how probable clouds (B, N, 3), data units, are, by so many codes of q(z | X).
 
         Raises:
             ValueError: The model has no prior, or a deterministic posterior.
         """
-        posterior = self.posterior(points)
-        weights = []
-        for _ in range(BOUND_DRAWS):
-            code, log_q = posterior.draw(generator)
-            if log_q is None:
-                raise ValueError("a bound of log p(X) needs posterior = 'gaussian'")
-            weights.append(self.log_prob(points, code) + self.log_prior(code, condition) - log_q)
-        return torch.stack(weights).logsumexp(0) - math.log(BOUND_DRAWS)
+        return weighed(
+            self.posterior(points),
+            lambda code: self.log_prob(points, code),
+            lambda code: self.log_prior(code, condition),
+            draws=draws,
+            generator=generator,
+        )
 
     def encode(self, points: Tensor) -> Tensor:
         """Map clouds (B, N, 3), data units, to their codes (B, C), free of noise."""

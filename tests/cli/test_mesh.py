@@ -51,7 +51,25 @@ def test_a_bad_cloud_is_one_line_and_the_rest_goes_on(pointgen, ball, tmp_path):
     dark = np.asarray(Image.open(png).convert("L")) < 250
     assert 0.1 < dark.mean() < 0.9
     alone = pointgen("mesh", tmp_path / "in" / "flat.ply", "-o", tmp_path / "x.ply")
-    assert alone.status == 2 and "none of 1 clouds has a surface" in alone.err
+    assert alone.status == 2
+    assert alone.err == "error: flat: expected points around a body, got points of one plane\n"
+
+
+def test_a_damaged_file_is_one_line_and_the_rest_goes_on(pointgen, ball, tmp_path):
+    write_clouds(tmp_path / "in" / "a.ply", ball)
+    np.save(tmp_path / "in" / "hole.npy", np.where(ball > 0.9, np.nan, ball))
+    (tmp_path / "in" / "text.xyz").write_text("no numbers")
+    result = pointgen("mesh", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert result.status == 1
+    facts = json.loads(result.out)
+    assert [each["id"] for each in facts["surfaces"]] == ["a"] and len(facts["failed"]) == 2
+    lines = result.err.splitlines()
+    assert len(lines) == 2 and "hole.npy: " in lines[0] and "text.xyz: " in lines[1]
+    (tmp_path / "in" / "a.ply").unlink()
+    result = pointgen("mesh", tmp_path / "in", "-o", tmp_path / "none")
+    assert result.status == 2 and "none of 2 files can be read" in result.err
+    result = pointgen("mesh", tmp_path / "in" / "text.xyz", "-o", tmp_path / "x.ply")
+    assert result.status == 2 and len(result.err.splitlines()) == 1
 
 
 def test_a_run_gives_surfaces_of_its_samples(pointgen, run, tmp_path):

@@ -45,6 +45,15 @@ def test_a_ball_by_poisson_is_a_sphere(ball):
     assert abs(surface.volume / (4 / 3 * np.pi) - 1) < 0.03
 
 
+@pytest.mark.slow
+def test_many_random_points_leave_no_pinholes():
+    """Somewhere 100,000 points leave a gap of several spacings, which is not to be trimmed."""
+    away = np.random.default_rng(0).normal(size=(100_000, 3))
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    surface = body(surface_of(away, away))
+    assert surface.is_watertight and surface.euler_number == 2
+
+
 def test_a_ring_keeps_its_hole():
     points, _ = drawn(trimesh.creation.torus(1.0, 0.35), 6000)
     surface = body(surface_of(points))

@@ -1,0 +1,237 @@
+"""`pointgen score`: how probable clouds are under a run, and how unlike what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pointgen.cli.console import print_json, progress, say
+from pointgen.cli.encoding import read_inputs, seeing
+from pointgen.cli.inputs import torch_device
+from pointgen.cli.options import Device, Json, Run, Seed, Weights
+from pointgen.cli.sampling import solver_with
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pointgen.models.pointflow import PointFlow
+
+__all__ = ["score"]
+
+REACH = 4.0  # standard deviations around the mean, of the box whose cells a compressor is given
+
+SCORES = {
+    "surprise": "-log p(X)",
+    "typicality": "how far the surprise is from that of training shapes",
+    "complexity": "surprise, less the length of the cloud in a general-purpose compressor",
+    "ratio": "surprise, less that of the background run",
+}
+
+
+def score(
+    run: Run,
+    inputs: Annotated[list[Path], typer.Argument(help="Clouds or meshes: files or folders.")],
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Clouds of the kind that the run knows: say how well each score tells INPUTs from "
+            "these (AUROC). May be given several times."
+        ),
+    ] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option(help="A run of a more general kind, for the likelihood ratio."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Codes that each cloud is weighed by.")] = 16,
+    reference: Annotated[
+        int,
+        typer.Option(min=0, help="Training shapes that typicality is measured by; 0: none."),
+    ] = 64,
+    noise: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Blur all points by this standard deviation first, in units of the run's data: "
+            "densities of perfectly flat shapes have no bound.",
+        ),
+    ] = 0.0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Fixed solver steps for densities. Default: the run's own solver."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    weights: Weights = "model",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Say how probable clouds are, in nats a point, and how unusual, by several scores.
+
+    log p(X) is a bound weighed over codes of the posterior, in units of the run's data, with its
+    standard error; of its parts, "points" is the mean of log p(X | z), "code" of
+    log p(z) - log q(z | X). A high likelihood alone does not make a cloud one of the known kind:
+    simple shapes get more than those of the training.
+    """
+    how = How(draws, noise, steps, seed, weights, torch_device(device))
+    scorer = Scorer(run, how, reference, background)
+    rows = scorer.rows(inputs, "scoring")
+    found: dict[str, Any] = {"run": str(run), "unit": "nats a point", "clouds": rows}
+    if known:
+        from pointgen.metrics.outliers import auroc
+
+        theirs = scorer.rows(known, "scoring the known")
+        found["known"] = theirs
+        found["auroc"] = {
+            name: auroc(_column(theirs, name), _column(rows, name)) for name in scorer.names
+        }
+    if json:
+        print_json(found)
+        return
+    typer.echo(_table(rows, scorer.names))
+    for name in scorer.names:
+        more = f"; AUROC {found['auroc'][name]:.3f}" if known else ""
+        say(f"{name}: {SCORES[name]}{more}")
+
+
+@dataclass(frozen=True)
+class How:
+    """How clouds are scored: the options of the verb."""
+
+    draws: int
+    noise: float
+    steps: int | None
+    seed: int
+    weights: Any
+    device: str
+
+
+class Scorer:
+    """A run, and what its scores are measured against."""
+
+    def __init__(self, run: Path, how: How, reference: int, background: Path | None) -> None:
+        """Load the models, and score some training shapes.
+
+        Raises:
+            ValueError: A model has no densities, or the training shapes are not there.
+        """
+        self._how = how
+        self._model = _scored(run, how)
+        self._background = None if background is None else _scored(background, how)
+        self._seen = seeing(run, "cpu", how.seed)
+        self._usual: float | None = None
+        if reference:
+            clouds = _training_shapes(run, reference)
+            found = self._evidence(self._model, self._blurred(clouds), "scoring training shapes")
+            self._usual = -sum(row["log_prob"] for row in found) / len(found)
+
+    @property
+    def names(self) -> list[str]:
+        """The scores that there are."""
+        there = {"typicality": self._usual is not None, "ratio": self._background is not None}
+        return [name for name in SCORES if there.get(name, True)]
+
+    def rows(self, paths: Sequence[Path], title: str) -> dict[str, dict[str, float]]:
+        """Score clouds; return a row of numbers, nats a point, for each by its id."""
+        from pointgen.metrics.outliers import code_length
+
+        shapes = read_inputs(paths, self._how.seed)
+        clouds = self._blurred([self._seen(cloud)[0][0].numpy() for cloud in shapes.points])
+        rows = self._evidence(self._model, clouds, title)
+        others: list[dict[str, float]] = []
+        if self._background is not None:
+            others = self._evidence(self._background, clouds, f"{title}: background")
+        units = self._model.units
+        size = 2 * REACH * float(units.std.max())
+        low = (units.mean.cpu() - size / 2).numpy()
+        for place, (row, cloud) in enumerate(zip(rows, clouds, strict=True)):
+            row["surprise"] = -row["log_prob"]
+            if self._usual is not None:
+                row["typicality"] = abs(row["surprise"] - self._usual)
+            row["complexity"] = row["surprise"] - code_length(cloud, low, size)
+            if others:
+                row["ratio"] = row["surprise"] + others[place]["log_prob"]
+        return dict(zip(shapes.ids, rows, strict=True))
+
+    def _blurred(self, clouds: Sequence[np.ndarray]) -> list[np.ndarray]:
+        import numpy as np
+
+        rng = np.random.default_rng(self._how.seed)
+        noise = self._how.noise
+        return [(c + noise * rng.standard_normal(c.shape)).astype(np.float32) for c in clouds]
+
+    def _evidence(
+        self, model: PointFlow, clouds: Sequence[np.ndarray], title: str
+    ) -> list[dict[str, float]]:
+        """Return log p(X), its error and its parts, nats a point, of each cloud (N, 3)."""
+        import torch
+
+        from pointgen.flows.continuous import scoring_with
+
+        how = self._how
+        rows = []
+        with progress(title) as advance, scoring_with(solver_with(how.steps), model):
+            for cloud in clouds:
+                found = model.evidence(
+                    torch.from_numpy(cloud).to(how.device)[None],
+                    draws=how.draws,
+                    generator=torch.Generator().manual_seed(how.seed),
+                )
+                parts = asdict(found).items()
+                rows.append({name: value.item() / len(cloud) for name, value in parts})
+                advance(len(rows), len(clouds))
+        return rows
+
+
+def _scored(run: Path, how: How) -> PointFlow:
+    from pointgen.models.pointflow import PointFlow
+    from pointgen.training.checkpoint import load
+
+    model = load(run, device=how.device, weights=how.weights)
+    if (
+        not isinstance(model, PointFlow)
+        or model.prior is None
+        or model.config.posterior != "gaussian"
+    ):
+        raise ValueError(
+            f"{run}: its model has no densities of clouds; a pointflow with a Gaussian posterior "
+            "and a prior has (configs/coupling_quickstart.toml)"
+        )
+    return model
+
+
+def _training_shapes(run: Path, count: int) -> list[np.ndarray]:
+    """Draw points of some shapes that the run was trained on, evenly spread over them."""
+    import numpy as np
+
+    from pointgen.training.checkpoint import read_run
+
+    try:
+        with progress("preparing training shapes") as advance:
+            train = read_run(run).data.build("train", progress=advance)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error}; --reference 0 leaves typicality out") from error
+    places = np.unique(np.linspace(0, len(train) - 1, count).astype(int))
+    return [train[int(place)].points.numpy() for place in places]
+
+
+def _column(rows: dict[str, dict[str, float]], name: str) -> np.ndarray:
+    import numpy as np
+
+    return np.array([row[name] for row in rows.values()])
+
+
+def _table(rows: dict[str, dict[str, float]], names: Sequence[str]) -> str:
+    """Return a line for each cloud."""
+    heads = ["log_prob", "error", "points", "code", *names]
+    width = max(map(len, rows))
+    lines = [" " * width + "".join(f"{head:>12}" for head in heads)]
+    lines += [
+        f"{id:<{width}}" + "".join(f"{row[head]:>12.3f}" for head in heads)
+        for id, row in rows.items()
+    ]
+    return "\n".join(lines)
