@@ -1,6 +1,6 @@
 """Flows over codes, as priors of one PointFlow: each is fitted to the codes of the same shapes.
 
-python benchmarks/priors.py RUN [--steps 1500] [--shapes 100] [--points 1024]
+python benchmarks/priors.py RUN [--steps 1500] [--shapes 100] [--points 1024] [--png FILE]
 
 RUN is any trained PointFlow with a Gaussian posterior, as by `pointgen train
 configs/quickstart.toml`. Its encoder and its flow over points stay as they are, so that priors
@@ -27,6 +27,8 @@ from pointgen.models.flows import PriorConfig, build_flow
 from pointgen.models.pointflow import PointFlow
 from pointgen.models.posterior import Posterior
 from pointgen.training.checkpoint import load, read_run
+from pointgen.view.stack import stack
+from pointgen.view.still import draw as still
 
 BATCH, RATE = 256, 2e-3
 FIELD = {"kind": "residual", "width": 128, "depth": 3, "condition_width": 128, "octaves": 0}
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--shapes", type=int, default=100)
     parser.add_argument("--points", type=int, default=1024)
+    parser.add_argument("--png", type=Path, help="also draw six samples of each prior")
     options = parser.parse_args()
     model = load(options.run)
     assert isinstance(model, PointFlow)
@@ -80,6 +83,7 @@ def main() -> None:
     for name, choice in PRIORS.items():
         torch.manual_seed(0)
         flows[name] = build_flow(TypeAdapter(PriorConfig).validate_python(choice), dim, 0)
+    pictures = {}
     for name, flow in flows.items():
         torch.manual_seed(0)
         steps = options.steps // DEAR.get(name, 1)
@@ -92,6 +96,7 @@ def main() -> None:
                 for place, part in enumerate(drawn.split(25))
             ]
         )
+        pictures[name] = still(samples[:6].numpy(), columns=6, size=160)
         accuracy = nearest_neighbour_accuracy(
             pairwise_chamfer(samples, samples), pairwise_chamfer(samples, wanted), between
         )
@@ -101,6 +106,9 @@ def main() -> None:
             f"{kl:.2f} | {100 * accuracy:.1f} % | {1e3 * spent / options.shapes:.2f} |",
             flush=True,
         )
+
+    if options.png is not None:
+        stack(pictures).save(options.png)
 
 
 def fit(flow: Flow, codes: Posterior, steps: int, *, matching: bool) -> float:
