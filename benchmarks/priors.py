@@ -96,7 +96,7 @@ def main() -> None:
                 for place, part in enumerate(drawn.split(25))
             ]
         )
-        pictures[name] = still(samples[:6].numpy(), columns=6, size=160)
+        pictures[name] = still(samples[:6].detach().numpy(), columns=6, size=160)
         accuracy = nearest_neighbour_accuracy(
             pairwise_chamfer(samples, samples), pairwise_chamfer(samples, wanted), between
         )

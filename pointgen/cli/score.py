@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def score(
         Path | None,
         typer.Option(help="A run of a more general kind, for the likelihood ratio."),
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Codes that each cloud is weighed by.")] = 16,
+    draws: Annotated[int, typer.Option(min=2, help="Codes that each cloud is weighed by.")] = 16,
     reference: Annotated[
         int,
         typer.Option(min=0, help="Training shapes that typicality is measured by; 0: none."),
@@ -149,6 +150,11 @@ class Scorer:
         size = 2 * REACH * float(units.std.max())
         low = (units.mean.cpu() - size / 2).numpy()
         for place, (row, cloud) in enumerate(zip(rows, clouds, strict=True)):
+            if not all(map(math.isfinite, row.values())):
+                raise ValueError(
+                    f"{shapes.ids[place]}: log p(X) is not a finite number; points up to "
+                    f"{abs(cloud).max():.3g} from the origin are in other units than the run's"
+                )
             row["surprise"] = -row["log_prob"]
             if self._usual is not None:
                 row["typicality"] = abs(row["surprise"] - self._usual)

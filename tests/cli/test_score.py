@@ -57,5 +57,8 @@ def test_what_has_no_density_says_so(pointgen, run, config, clouds):
     assert pointgen("train", config, "--out", plain, *one, "--device", "cpu").status == 0
     result = pointgen("score", plain, clouds / "near.npy")
     assert result.status == 2 and "no densities of clouds" in result.err
+    write_clouds(clouds / "huge.npy", 1e30 * np.random.default_rng(0).normal(size=(1, 9, 3)))
+    huge = pointgen("score", run, clouds / "huge.npy", *QUICK)
+    assert huge.status == 2 and "huge: log p(X) is not a finite number" in huge.err
     missing = pointgen("score", run, clouds / "none.npy", "--reference", 0)
     assert missing.status == 2 and "no such file" in missing.err
