@@ -6,6 +6,8 @@ Source: Kingma and Dhariwal 2018 (Glow), table 1; the diagonal scale is that of 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -71,9 +73,10 @@ class ActNorm(Transform):
 class Scale(Transform):
     """z = x exp(log_scale), which is all that lets a chain of additive couplings change volumes."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, first: float = 1.0) -> None:
+        """Start with one scale for all coordinates."""
         super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(dim))
+        self.log_scale = nn.Parameter(torch.full((dim,), math.log(first)))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,6 +14,8 @@ from pointgen.flows.glow import ActNorm, InvertibleLinear, Scale
 from pointgen.networks import FilmConfig
 
 __all__ = ["GlowConfig", "NiceConfig", "RealNvpConfig", "SplineConfig"]
+
+LOGISTIC_DEVIATION = math.pi / math.sqrt(3)
 
 
 class _CouplingConfig(BaseModel):
@@ -44,7 +47,9 @@ class NiceConfig(_CouplingConfig):
 
     def build(self, dim: int, context_dim: int) -> list[Transform]:
         """Build the transforms over vectors of `dim` numbers, the first nearest to the data."""
-        return [*self._couplings(dim, context_dim, Additive()), Scale(dim)]
+        # Data of unit variance then start as noise of the base's.
+        first = LOGISTIC_DEVIATION if self.base == "logistic" else 1.0
+        return [*self._couplings(dim, context_dim, Additive()), Scale(dim, first)]
 
 
 class RealNvpConfig(_CouplingConfig):

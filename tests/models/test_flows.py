@@ -159,3 +159,11 @@ def test_temperature_and_generator_reach_every_base(config):
         for _ in range(2)
     )
     assert torch.equal(first, again) and first.isfinite().all()
+
+
+def test_nice_starts_with_the_spread_of_its_base():
+    for base in ("logistic", "normal"):
+        config = TypeAdapter(FlowConfig).validate_python({"kind": "nice", "base": base})
+        flow = build_flow(config, 4, 0)
+        drawn = flow.sample((20_000,), generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(drawn.std(0), torch.ones(4), atol=0.03, rtol=0)
