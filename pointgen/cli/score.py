@@ -176,11 +176,11 @@ class Scorer:
         """Return log p(X), its error and its parts, nats a point, of each cloud (N, 3)."""
         import torch
 
-        from pointgen.flows.continuous import scoring_with
+        from pointgen.flows.continuous import solving_with
 
         how = self._how
         rows = []
-        with progress(title) as advance, scoring_with(solver_with(how.steps), model):
+        with progress(title) as advance, solving_with(model, densities=solver_with(how.steps)):
             for cloud in clouds:
                 found = model.evidence(
                     torch.from_numpy(cloud).to(how.device)[None],

@@ -23,9 +23,8 @@ __all__ = [
     "Divergence",
     "TangentField",
     "inverse_each",
-    "sampling_with",
-    "scoring_with",
     "solve_each",
+    "solving_with",
     "with_divergence",
 ]
 
@@ -191,43 +190,25 @@ class CNF(Transform):
 
 
 @contextmanager
-def sampling_with(solver: Solver | None, module: nn.Module) -> Iterator[None]:
-    """Let every CNF inside `module` sample by `solver` for a while; None changes nothing.
+def solving_with(
+    module: nn.Module, *, samples: Solver | None = None, densities: Solver | None = None
+) -> Iterator[None]:
+    """Let every CNF inside `module` be solved by other solvers for a while; None changes nothing.
 
     Raises:
         ValueError: A solver is given, and there is no CNF.
     """
     flows = [part for part in module.modules() if isinstance(part, CNF)]
-    if solver is not None and not flows:
+    if not flows and (samples or densities) is not None:
         raise ValueError("steps: this model solves no ODE, so it has none")
-    before = [flow.sampler for flow in flows]
+    before = [(flow.sampler, flow.solver) for flow in flows]
     for flow in flows:
-        flow.sampler = solver or flow.sampler
+        flow.sampler, flow.solver = samples or flow.sampler, densities or flow.solver
     try:
         yield
     finally:
-        for flow, sampler in zip(flows, before, strict=True):
-            flow.sampler = sampler
-
-
-@contextmanager
-def scoring_with(solver: Solver | None, module: nn.Module) -> Iterator[None]:
-    """Let every CNF inside `module` integrate densities by `solver` for a while, if one is given.
-
-    Raises:
-        ValueError: A solver is given, and there is no CNF.
-    """
-    flows = [part for part in module.modules() if isinstance(part, CNF)]
-    if solver is not None and not flows:
-        raise ValueError("steps: this model solves no ODE, so it has none")
-    before = [flow.solver for flow in flows]
-    for flow in flows:
-        flow.solver = solver or flow.solver
-    try:
-        yield
-    finally:
-        for flow, own in zip(flows, before, strict=True):
-            flow.solver = own
+        for flow, (sampler, solver) in zip(flows, before, strict=True):
+            flow.sampler, flow.solver = sampler, solver
 
 
 def inverse_each(transform: Transform, noise: Tensor, context: Tensor | None) -> Tensor:

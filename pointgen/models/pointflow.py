@@ -24,7 +24,7 @@ from torch import Generator, Tensor
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow
-from pointgen.flows.continuous import inverse_each, sampling_with
+from pointgen.flows.continuous import inverse_each, solving_with
 from pointgen.flows.matching import matching_loss
 from pointgen.flows.solver import Solver
 from pointgen.flows.trajectory import trajectory
@@ -243,7 +243,7 @@ class PointFlow(PointCloudModel):
         noise = self.points.base.sample((len(codes), num_points), generator)
         context = codes.unsqueeze(1)
         at_once = max(1, POINTS_AT_ONCE // max(1, len(codes)))
-        with sampling_with(solver, self):
+        with solving_with(self, samples=solver):
             pieces = [
                 inverse_each(self.points.transform, part, context)
                 for part in noise.split(at_once, dim=1)
@@ -262,7 +262,7 @@ class PointFlow(PointCloudModel):
     ) -> Tensor:
         """Return the way (B, frames, num_points, 3) of noise to clouds, data units."""
         noise = self.points.base.sample((len(codes), num_points), generator)
-        with sampling_with(solver, self):
+        with solving_with(self, samples=solver):
             return trajectory(self.points.transform, noise, codes.unsqueeze(1), frames)
 
     def see(self, image: Tensor) -> Tensor:
@@ -314,7 +314,7 @@ class PointFlow(PointCloudModel):
         draws = 1 if condition.code == "sample" else CODE_DRAWS
         prior = self._prior()
         noise = temperature * prior.base.sample((count, draws), generator)
-        with sampling_with(solver, self):
+        with solving_with(self, samples=solver):
             return choose_codes(prior, noise, condition, self._context)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from torch import nn
 
 from pointgen.flows.continuous import (
     CNF,
-    sampling_with,
+    solving_with,
     with_divergence,
 )
 from pointgen.flows.solver import SolveError, Solver
@@ -163,9 +163,9 @@ def test_a_solver_takes_steps_or_tolerances():
         Solver(method="dopri5", steps=3)
 
 
-def test_sampling_with_is_undone():
+def test_another_solver_is_only_lent():
     cnf = CNF(field(0), Solver())
-    with sampling_with(Solver(method="euler", steps=1), cnf):
+    with solving_with(cnf, samples=Solver(method="euler", steps=1)):
         cnf.inverse(torch.randn(2, 3))
         assert cnf.evaluations == 1
     assert cnf.sampler == Solver()
