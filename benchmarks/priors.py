@@ -106,7 +106,6 @@ def main() -> None:
             f"{kl:.2f} | {100 * accuracy:.1f} % | {1e3 * spent / options.shapes:.2f} |",
             flush=True,
         )
-
     if options.png is not None:
         stack(pictures).save(options.png)
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Amortised"]
+__all__ = ["AT_FIRST", "Amortised"]
+
+AT_FIRST = 0.1  # what a usual context changes at first: little, so that flows start tame
 
 
 class Amortised(nn.Module):
@@ -17,14 +19,18 @@ class Amortised(nn.Module):
     Source: Rezende and Mohamed 2015, section 4.2 (amortised flow parameters).
     """
 
-    def __init__(self, shapes: Sequence[Sequence[int]], context_dim: int, *, std: float) -> None:
-        """Draw the numbers, or what they are for a context of zeros, from N(0, std^2)."""
+    def __init__(
+        self, shapes: Sequence[Sequence[int]], context_dim: int, *, spread: Sequence[float]
+    ) -> None:
+        """Draw each parameter, or what it is for a context of zeros, from N(0, spread^2)."""
         super().__init__()
         self.shapes = [tuple(shape) for shape in shapes]
-        self.free = nn.Parameter(std * torch.randn(sum(map(math.prod, self.shapes))))
+        drawn = torch.randn(sum(map(math.prod, self.shapes)))
+        pieces = drawn.split(list(map(math.prod, self.shapes)))
+        self.free = nn.Parameter(torch.cat([a * b for a, b in zip(spread, pieces, strict=True)]))
         self.given = nn.Linear(context_dim, len(self.free), bias=False) if context_dim else None
         if self.given is not None:
-            nn.init.normal_(self.given.weight, std=std / math.sqrt(context_dim))
+            nn.init.normal_(self.given.weight, std=AT_FIRST / math.sqrt(context_dim))
 
     def forward(self, context: Tensor | None, like: Tensor) -> list[Tensor]:
         """Return each parameter (*context batch, *shape), in the type of `like`."""

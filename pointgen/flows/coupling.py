@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pointgen.flows.base import Transform
 
-__all__ = ["Additive", "Affine", "Change", "Coupling", "Spline", "passing"]
+__all__ = ["Additive", "Affine", "Change", "Coupling", "Spline", "bounded", "passing"]
 
 LARGEST_LOG_SCALE = 2.0  # of one coupling: inverses stay tame where training has not been
 
@@ -29,6 +29,11 @@ def passing(dim: int, place: int) -> Tensor:
     digits = max(1, (dim - 1).bit_length())
     digit = (torch.arange(dim) >> (place // 2 % digits)) & 1
     return digit == (1 - place % 2)
+
+
+def bounded(log_scale: Tensor) -> Tensor:
+    """Keep the log-scale of a coupling within +-`LARGEST_LOG_SCALE`, smoothly."""
+    return LARGEST_LOG_SCALE * (log_scale / LARGEST_LOG_SCALE).tanh()
 
 
 class Change(ABC):
@@ -77,7 +82,7 @@ class Affine(Change):
 
     def _affine(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = parameters.unbind(-1)
-        return LARGEST_LOG_SCALE * (raw / LARGEST_LOG_SCALE).tanh(), shift
+        return bounded(raw), shift
 
 
 class Spline(Change):

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pointgen.flows.base import Transform
+from pointgen.flows.coupling import bounded
 from pointgen.flows.glow import LU, standardising
 
 __all__ = ["ActNorm", "AffineCoupling", "InvertibleConv1x1", "Squeeze"]
 
-LARGEST_LOG_SCALE = 2.0  # of one coupling: inverses stay tame where training has not been
 OVERVIEW = 4  # cells a side of what is left of a condition when the whole grid is told of it
 
 
@@ -140,7 +140,7 @@ class AffineCoupling(GridTransform):
     def _affine(self, features: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         # Under autocast the network answers in half precision, too coarse for densities.
         raw, shift = self.head(features).to(like.dtype).chunk(2, dim=-3)
-        return LARGEST_LOG_SCALE * (raw / LARGEST_LOG_SCALE).tanh(), shift
+        return bounded(raw), shift
 
 
 class _Features(nn.Module):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor
 from torch.nn import functional
 
-from pointgen.flows.amortised import Amortised
+from pointgen.flows.amortised import AT_FIRST, Amortised
 from pointgen.flows.base import Transform
 from pointgen.flows.roots import solve_tanh
 
@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 MARGIN = 1e-3  # by which each bend stays from where its inverse has a kink
-AT_FIRST = 0.1  # standard deviation of the first parameters: each bend starts small
 
 
 class Planar(Transform):
@@ -39,9 +38,8 @@ class Planar(Transform):
     def __init__(self, dim: int, context_dim: int = 0) -> None:
         super().__init__()
         # w starts as a direction of length one: with a short one the bend would hardly bend.
-        self.parameters_of = Amortised([(dim,), (dim,), ()], context_dim, std=AT_FIRST)
-        with torch.no_grad():
-            self.parameters_of.free[dim : 2 * dim] /= AT_FIRST * dim**0.5
+        spread = (AT_FIRST, dim**-0.5, AT_FIRST)
+        self.parameters_of = Amortised([(dim,), (dim,), ()], context_dim, spread=spread)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise."""
@@ -72,9 +70,9 @@ class Radial(Transform):
 
     def __init__(self, dim: int, context_dim: int = 0) -> None:
         super().__init__()
-        self.parameters_of = Amortised([(dim,), (), ()], context_dim, std=AT_FIRST)
-        with torch.no_grad():  # centres start apart, all over standardised data
-            self.parameters_of.free[:dim] /= AT_FIRST
+        # Centres start apart, all over standardised data.
+        spread = (1.0, AT_FIRST, AT_FIRST)
+        self.parameters_of = Amortised([(dim,), (), ()], context_dim, spread=spread)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise."""
@@ -112,11 +110,10 @@ class Sylvester(Transform):
 
     def __init__(self, dim: int, rank: int, context_dim: int = 0) -> None:
         super().__init__()
-        self.parameters_of = Amortised(
-            [(dim, rank), (rank, rank), (rank, rank), (rank,)], context_dim, std=AT_FIRST
-        )
-        with torch.no_grad():  # Q starts as a random frame, whatever the context
-            self.parameters_of.free[: dim * rank] /= AT_FIRST
+        shapes = [(dim, rank), (rank, rank), (rank, rank), (rank,)]
+        # Q starts as a random frame, whatever the context.
+        spread = (1.0, AT_FIRST, AT_FIRST, AT_FIRST)
+        self.parameters_of = Amortised(shapes, context_dim, spread=spread)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise."""
