@@ -171,11 +171,11 @@ def _densities(
     import numpy as np
     import torch
 
-    from pointgen.models.pointflow import PointFlow
+    from pointgen.models.around import pointflow_of
     from pointgen.training.checkpoint import load
 
-    model = load(run, device=torch_device(device))
-    if not isinstance(model, PointFlow):
+    model = pointflow_of(load(run, device=torch_device(device)))
+    if model is None:
         raise ValueError(f"--model {run}: expected a PointFlow, whose points have densities")
     on = next(model.parameters()).device
     values = []

@@ -163,6 +163,13 @@ class Scorer:
                 row["ratio"] = row["surprise"] + others[place]["log_prob"]
         return dict(zip(shapes.ids, rows, strict=True))
 
+    def surprises(self, clouds: Sequence[np.ndarray], title: str) -> np.ndarray:
+        """Return -log p(X) (S,), nats a point, of clouds (N_i, 3) as the run sees them."""
+        import numpy as np
+
+        rows = self._evidence(self._model, self._blurred(clouds), title)
+        return np.array([-row["log_prob"] for row in rows])
+
     def _blurred(self, clouds: Sequence[np.ndarray]) -> list[np.ndarray]:
         import numpy as np
 
@@ -194,15 +201,11 @@ class Scorer:
 
 
 def _scored(run: Path, how: How) -> PointFlow:
-    from pointgen.models.pointflow import PointFlow
+    from pointgen.models.around import pointflow_of
     from pointgen.training.checkpoint import load
 
-    model = load(run, device=how.device, weights=how.weights)
-    if (
-        not isinstance(model, PointFlow)
-        or model.prior is None
-        or model.config.posterior != "gaussian"
-    ):
+    model = pointflow_of(load(run, device=how.device, weights=how.weights))
+    if model is None or model.prior is None or model.config.posterior != "gaussian":
         raise ValueError(
             f"{run}: its model has no densities of clouds; a pointflow with a Gaussian posterior "
             "and a prior has (configs/coupling_quickstart.toml)"

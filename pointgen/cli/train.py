@@ -66,7 +66,7 @@ def _next(experiment: Experiment, run: Path) -> str:
         return f"pointgen reconstruct {run} CLOUD -o PICTURES"
     if model.image_size is not None:
         return f"pointgen evaluate {run}"
-    if model.kind == "irevnet":
+    if model.kind in ("irevnet", "hybrid"):
         return f"pointgen classify {run} CLOUD"
     if model.kind == "pointflow" and model.prior.kind == "none":  # nothing to draw codes from
         return f"pointgen reconstruct {run} INPUT -o OUT"

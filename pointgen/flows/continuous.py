@@ -23,12 +23,15 @@ __all__ = [
     "Divergence",
     "TangentField",
     "inverse_each",
+    "inverse_points",
     "solve_each",
     "solving_with",
     "with_divergence",
 ]
 
 Divergence = Literal["exact", "hutchinson"]
+
+POINTS_AT_ONCE = 2**18  # of clouds: about 1 GiB for a field of width 512
 
 
 @runtime_checkable
@@ -217,6 +220,13 @@ def inverse_each(transform: Transform, noise: Tensor, context: Tensor | None) ->
     One step size serves a whole batch, so one bad entry would take its neighbours along.
     """
     return solve_each(transform.inverse, noise, context, noise.shape[1:])
+
+
+def inverse_points(transform: Transform, noise: Tensor, context: Tensor | None) -> Tensor:
+    """Invert points (B, N, D) of clouds, which are independent given the context, in pieces."""
+    at_once = max(1, POINTS_AT_ONCE // max(1, len(noise)))
+    pieces = [inverse_each(transform, part, context) for part in noise.split(at_once, dim=1)]
+    return torch.cat(pieces, dim=1)
 
 
 def solve_each(

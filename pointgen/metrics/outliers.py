@@ -10,7 +10,7 @@ import torch
 
 from pointgen.geometry.hilbert import hilbert_order
 
-__all__ = ["auroc", "code_length"]
+__all__ = ["auroc", "code_length", "unlikeness"]
 
 CELLS = 10  # bits of each coordinate that are compressed
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
@@ -49,3 +49,30 @@ def code_length(points: np.ndarray, low: np.ndarray, size: float) -> float:
     planes = np.stack([small & 255, small >> 8]).astype(np.uint8)
     packed = lzma.compress(planes.tobytes(), format=lzma.FORMAT_RAW, filters=FILTERS)
     return 8 * len(packed) * math.log(2) / len(points) + 3 * math.log(size / 2**CELLS)
+
+
+def unlikeness(
+    surprise: np.ndarray,
+    category: np.ndarray,
+    known_surprise: np.ndarray,
+    known_category: np.ndarray,
+) -> np.ndarray:
+    """Return how far surprises (M,) are from those of known shapes of the same category, (M,).
+
+    In standard deviations of the known (N,), of which each category has two or more. Too little
+    surprise counts as much as too much: simple shapes of other kinds are likelier than known ones.
+    Source: Nalisnick et al. 2019 (typicality), for each category.
+
+    Raises:
+        ValueError: A category has fewer than two known shapes.
+    """
+    result = np.zeros(len(surprise))
+    for name in np.unique(category):
+        known = known_surprise[known_category == name]
+        if len(known) < 2:
+            raise ValueError(
+                f"expected two or more known shapes of category {name}, got {len(known)}"
+            )
+        here = category == name
+        result[here] = np.abs(surprise[here] - known.mean()) / known.std(ddof=1)
+    return result

@@ -15,6 +15,7 @@ from pointgen.models.base import (
     Watchable,
 )
 from pointgen.models.cflow import CFlowConfig
+from pointgen.models.hybrid import HybridConfig
 from pointgen.models.irevnet import IRevNetConfig
 from pointgen.models.pointflow import PointFlowConfig
 
@@ -23,6 +24,7 @@ __all__ = [
     "CFlowConfig",
     "Classifier",
     "Condition",
+    "HybridConfig",
     "IRevNetConfig",
     "ImageConditioned",
     "Loss",
@@ -33,4 +35,6 @@ __all__ = [
     "Watchable",
 ]
 
-ModelConfig = Annotated[PointFlowConfig | CFlowConfig | IRevNetConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[
+    PointFlowConfig | CFlowConfig | IRevNetConfig | HybridConfig, Field(discriminator="kind")
+]

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Generator, Tensor, nn
 
 from pointgen.batch import Batch
+from pointgen.flows.affine import Standardize
 from pointgen.flows.continuous import CNF
 from pointgen.flows.solver import Solver
 
@@ -110,6 +111,10 @@ class PointCloudModel(nn.Module, ABC):
 @runtime_checkable
 class Autoencoder(Protocol):
     """A model that maps clouds to codes and back."""
+
+    @property
+    def units(self) -> Standardize:
+        """Data units to standardised units."""
 
     def encode(self, points: Tensor) -> Tensor:
         """Map clouds (B, N, 3), data units, to codes (B, C)."""

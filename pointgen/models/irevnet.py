@@ -6,11 +6,10 @@ thrown away before the last, linear layer. Source: Jacobsen et al. 2018 (i-RevNe
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -19,6 +18,7 @@ from pointgen.flows.affine import Standardize
 from pointgen.flows.solver import Solver
 from pointgen.geometry.pairing import kd_order
 from pointgen.models.base import Condition, Loss, PointCloudModel
+from pointgen.models.categories import Names
 from pointgen.models.codes import between
 from pointgen.networks.irevnet import IRevNet
 
@@ -31,7 +31,7 @@ class IRevNetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Literal["irevnet"] = "irevnet"
-    categories: tuple[str, ...]
+    categories: Names
     """Names of the categories to tell apart, those of the data in their order."""
     points: PositiveInt = 1024
     """Points of every cloud."""
@@ -41,15 +41,6 @@ class IRevNetConfig(BaseModel):
     """Reversible blocks of each level."""
     width: PositiveInt = 128
     """Channels inside the networks of the blocks."""
-
-    @field_validator("categories")
-    @classmethod
-    def _several(cls, categories: tuple[str, ...]) -> tuple[str, ...]:
-        if len(categories) < 2:
-            raise ValueError(f"expected two or more to tell apart, got {len(categories)}")
-        if twice := [name for name, times in Counter(categories).items() if times > 1]:
-            raise ValueError(f"expected each once, got {', '.join(twice)} more than once")
-        return categories
 
     @model_validator(mode="after")
     def _pairs_fit(self) -> IRevNetConfig:

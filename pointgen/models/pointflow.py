@@ -24,7 +24,7 @@ from torch import Generator, Tensor
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
 from pointgen.flows.base import Chain, Flow
-from pointgen.flows.continuous import inverse_each, solving_with
+from pointgen.flows.continuous import inverse_points, solving_with
 from pointgen.flows.matching import matching_loss
 from pointgen.flows.solver import Solver
 from pointgen.flows.trajectory import trajectory
@@ -48,9 +48,6 @@ from pointgen.networks import ConcatSquashConfig, EncoderConfig, PointNetConfig
 
 __all__ = ["PointFlow", "PointFlowConfig"]
 
-# Points are independent given the code, so a cloud of any size is solved in pieces: about 1 GiB
-# for a field of width 512.
-POINTS_AT_ONCE = 2**18
 BOUND_DRAWS = 4  # codes that a bound of log p(X) is weighted over
 
 
@@ -175,7 +172,10 @@ class PointFlow(PointCloudModel):
         Raises:
             ValueError: The batch has no pictures where the model reads them.
         """
-        posterior = self.posterior(batch.points)
+        return self.loss_given(batch, self.posterior(batch.points))
+
+    def loss_given(self, batch: Batch, posterior: Posterior) -> Loss:
+        """Return the loss of a batch whose q(z | X) is known."""
         target = batch.points if batch.target is None else batch.target
         context = self._context(given(batch, self.config.condition), len(batch))
         if self.config.objective == "matching":
@@ -196,6 +196,10 @@ class PointFlow(PointCloudModel):
     def log_prior(self, codes: Tensor, condition: Condition | None = None) -> Tensor:
         """Return log p(z) or log p(z | condition) (B,) of codes (B, C), nats."""
         return self._prior().log_prob(codes, self._context(condition or Condition(), len(codes)))
+
+    def noise(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Map codes (B, C) to the prior's noise (B, C), with the log-Jacobian (B,), nats."""
+        return self._prior().transform(codes, self._context(Condition(), len(codes)))
 
     @torch.no_grad()
     def log_prob_given(
@@ -241,14 +245,8 @@ class PointFlow(PointCloudModel):
     ) -> Tensor:
         """Draw clouds (B, num_points, 3), data units; NaN where the flow cannot be solved."""
         noise = self.points.base.sample((len(codes), num_points), generator)
-        context = codes.unsqueeze(1)
-        at_once = max(1, POINTS_AT_ONCE // max(1, len(codes)))
         with solving_with(self, samples=solver):
-            pieces = [
-                inverse_each(self.points.transform, part, context)
-                for part in noise.split(at_once, dim=1)
-            ]
-        return torch.cat(pieces, dim=1)
+            return inverse_points(self.points.transform, noise, codes.unsqueeze(1))
 
     @torch.no_grad()
     def trajectory(

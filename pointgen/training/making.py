@@ -15,10 +15,10 @@ from pointgen.models import (
     PointCloudModel,
     SeesImages,
 )
+from pointgen.models.around import pointflow_of
 from pointgen.models.base import CodeChoice
 from pointgen.models.cflow import CFlow
 from pointgen.models.irevnet import IRevNetClassifier
-from pointgen.models.pointflow import PointFlow
 
 __all__ = [
     "Advance",
@@ -40,8 +40,8 @@ Advance = Callable[[int, int], None]
 
 def generates(model: PointCloudModel) -> bool:
     """Whether the model can make new shapes: an autoencoder without a prior cannot."""
-    if isinstance(model, PointFlow):
-        return model.prior is not None
+    if (flow := pointflow_of(model)) is not None:
+        return flow.prior is not None
     return not isinstance(model, IRevNetClassifier)
 
 

@@ -110,8 +110,9 @@ def accuracy(model: PointCloudModel, held_out: CloudDataset, count: int) -> dict
     batch = collate([held_out[place] for place in evenly(held_out, count)])
     assert batch.label is not None
     shares = classified(model, batch.points.to(next(model.parameters()).device))
-    right = shares.argmax(dim=-1) == batch.label
-    found = by_category({"accuracy": right.double()}, batch.label, held_out.categories)
+    told = batch.label < len(model.categories)  # the others are no category of the model's
+    right = (shares.argmax(dim=-1) == batch.label)[told]
+    found = by_category({"accuracy": right.double()}, batch.label[told], held_out.categories)
     return {name: of["accuracy"] for name, of in found.items()}
 
 

@@ -23,6 +23,7 @@ from accelerate.utils import (
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import CloudDataset
+from pointgen.models import HybridConfig
 from pointgen.processes import node_by_node
 from pointgen.training.checkpoint import load_weights
 from pointgen.training.folder import check_folder, claimed
@@ -183,11 +184,13 @@ def _prepared(
         local_rank=accelerator.local_process_index,
         patience=DATA_WAIT,
     )
-    told = experiment.model.categories
-    if told and told != tuple(shapes.categories):
-        theirs = ", ".join(shapes.categories)
+    told, theirs = experiment.model.categories, tuple(shapes.categories)
+    if isinstance(experiment.model, HybridConfig):  # what it is not told is unlabelled
+        theirs = theirs[: len(told)]
+    if told and told != theirs:
         raise ValueError(
-            f"categories of the model: expected {theirs}, as in the data, got {', '.join(told)}"
+            f"categories of the model: expected {', '.join(theirs)}, as in the data, got "
+            f"{', '.join(told)}"
         )
     torch.manual_seed(mix(config.seed, Use.WEIGHTS))
     model = experiment.model.build()

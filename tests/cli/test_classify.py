@@ -89,7 +89,8 @@ def test_numbers_for_programs(pointgen, trained, clouds):
 def test_a_model_that_does_not_classify_says_so(pointgen, run, clouds):
     result = pointgen("classify", run, clouds)
     assert result.status == 2
-    assert result.err == f"error: {run}: its model does not tell categories apart\n"
+    assert result.err.startswith(f"error: {run}: its model does not tell categories apart; ")
+    assert "configs/hybrid_quickstart.toml" in result.err
 
 
 def test_a_cloud_of_too_few_points_is_named(pointgen, trained, clouds, tmp_path):

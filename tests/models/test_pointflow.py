@@ -160,7 +160,7 @@ def test_a_cloud_that_cannot_be_solved_is_nan_and_its_neighbours_are_not():
 
 
 def test_many_points_come_in_pieces_of_bounded_memory(monkeypatch):
-    monkeypatch.setattr("pointgen.models.pointflow.POINTS_AT_ONCE", 64)
+    monkeypatch.setattr("pointgen.flows.continuous.POINTS_AT_ONCE", 64)
     model = small().build().eval()
     codes = torch.randn(2, 4)
     with torch.no_grad():
