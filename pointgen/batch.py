@@ -21,6 +21,9 @@ class Item:
         image: (C, H, W), values in [0, 1].
         label: index of the category.
         id: the shape's name in its dataset.
+        partner: (N, 3), data units: another shape, which has one factor in common with this one.
+        factor: index of that factor.
+        attributes: (A,), what the shape was built from, in their own units.
     """
 
     points: Tensor
@@ -28,6 +31,9 @@ class Item:
     image: Tensor | None = None
     label: int | None = None
     id: str = ""
+    partner: Tensor | None = None
+    factor: int | None = None
+    attributes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,9 @@ class Batch:
     image: Tensor | None = None  # (B, C, H, W)
     label: Tensor | None = None  # (B,), int64
     id: tuple[str, ...] = ()
+    partner: Tensor | None = None  # (B, N, 3)
+    factor: Tensor | None = None  # (B,), int64
+    attributes: Tensor | None = None  # (B, A)
 
     def __post_init__(self) -> None:
         """Check the shape of the points.
@@ -71,6 +80,9 @@ class Batch:
             target=mapped(self.target),
             image=mapped(self.image),
             label=mapped(self.label),
+            partner=mapped(self.partner),
+            factor=mapped(self.factor),
+            attributes=mapped(self.attributes),
         )
 
 
@@ -80,11 +92,16 @@ def collate(items: Sequence[Item]) -> Batch:
         points=torch.stack([item.points for item in items]),
         target=_stack([item.target for item in items]),
         image=_stack([item.image for item in items]),
-        label=None
-        if items[0].label is None
-        else torch.tensor([item.label for item in items], dtype=torch.int64),
+        label=_numbers([item.label for item in items]),
         id=tuple(item.id for item in items),
+        partner=_stack([item.partner for item in items]),
+        factor=_numbers([item.factor for item in items]),
+        attributes=_stack([item.attributes for item in items]),
     )
+
+
+def _numbers(numbers: Sequence[int | None]) -> Tensor | None:
+    return None if numbers[0] is None else torch.tensor(numbers, dtype=torch.int64)
 
 
 def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:

@@ -24,9 +24,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from pointgen.datasets import DataConfig, RenderingsConfig
+from pointgen.datasets import DataConfig, PairsConfig, RenderingsConfig
 from pointgen.files import atomic
-from pointgen.models import IRevNetConfig, ModelConfig
+from pointgen.models import InterpretationConfig, IRevNetConfig, ModelConfig
 
 __all__ = ["ConfigError", "Experiment", "TrainConfig", "read_config", "write_config"]
 
@@ -122,6 +122,33 @@ class Experiment(BaseModel):
     """What it is trained on."""
     train: TrainConfig
     """How it is trained."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _factors_known(cls, tree: Any) -> Any:
+        """Let pairs of shapes share the factors of the model, where they are not said again."""
+        match tree:
+            case {"model": {"factors": dict(factors)}, "data": {"kind": "pairs", **data}}:
+                shared = {
+                    name: factor.get("attributes", ())
+                    for name, factor in factors.items()
+                    if isinstance(factor, dict)
+                }
+                return tree | {"data": {"kind": "pairs", "factors": shared, **data}}
+        return tree
+
+    @model_validator(mode="after")
+    def _factors_fit(self) -> Self:
+        if not isinstance(self.model, InterpretationConfig):
+            return self
+        if not isinstance(self.data, PairsConfig):
+            raise ValueError(
+                f"data.kind: expected pairs, as the model learns from them, got {self.data.kind}"
+            )
+        told = {name: factor.attributes for name, factor in self.model.factors.items()}
+        if self.data.factors != told or list(self.data.factors) != list(told):
+            raise ValueError("data.factors: expected those of the model, in their order")
+        return self
 
     @model_validator(mode="after")
     def _points_fit(self) -> Self:

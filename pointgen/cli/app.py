@@ -15,6 +15,7 @@ from pointgen.cli.classify import classify
 from pointgen.cli.convert import convert
 from pointgen.cli.data import data_app
 from pointgen.cli.demo import demo
+from pointgen.cli.edit import edit
 from pointgen.cli.evaluate import evaluate
 from pointgen.cli.exchange import export_app, import_app
 from pointgen.cli.generate import generate
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    demo, train, generate, reconstruct, interpolate, classify, probe, score, evaluate,
+    demo, train, generate, reconstruct, interpolate, edit, classify, probe, score, evaluate,
     view, mesh, convert, info,
 )  # fmt: skip
 for verb in VERBS:

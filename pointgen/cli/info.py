@@ -75,6 +75,7 @@ def _kind_of(model: ModelConfig) -> dict[str, Any]:
         "cflow": {"direction", "points"},
         "irevnet": {"points", "levels", "blocks"},
         "hybrid": {"labelled", "flow_weight"},
+        "interpretation": {"factors"},
     }[model.kind]
     more = {"image_size": model.image_size, "categories": list(model.categories)}
     return model.model_dump(include=shown) | more

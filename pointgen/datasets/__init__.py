@@ -4,14 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pointgen.datasets.around import CloudsConfig, clouds_of
 from pointgen.datasets.base import CloudDataset, Normalize, Source, Standardization
 from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.detect import detect, splits_of
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
+from pointgen.datasets.pairs import PairsConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig, make_shape, write_procedural
-from pointgen.datasets.renderings import CloudsConfig, RenderingsConfig, clouds_of
+from pointgen.datasets.renderings import RenderingsConfig
 from pointgen.datasets.settings import Progress, Split
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Hdf5Config",
     "MeshesConfig",
     "Normalize",
+    "PairsConfig",
     "Pc15kConfig",
     "ProceduralConfig",
     "Progress",
@@ -42,6 +45,7 @@ DataConfig = Annotated[
     | Pc15kConfig
     | Hdf5Config
     | CloudFilesConfig
-    | RenderingsConfig,
+    | RenderingsConfig
+    | PairsConfig,
     Field(discriminator="kind"),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ from pointgen.geometry.frames import Frame, FrameKind, per_shape_frame
 __all__ = [
     "CloudDataset",
     "Normalize",
+    "Partner",
+    "Partners",
     "Source",
     "Standardization",
     "View",
@@ -83,6 +85,35 @@ class Views(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Partner:
+    """Another shape that has one factor in common with a shape.
+
+    Attributes:
+        points: (P, 3) float32, in the units of the source.
+        factor: index of what they share.
+    """
+
+    points: np.ndarray
+    factor: int
+
+
+class Partners(Protocol):
+    """Shapes that share a factor with the shapes of a source."""
+
+    def fixed(self, index: int) -> Partner:
+        """Return the partner of a shape that evaluation uses."""
+        ...
+
+    def drawn(self, index: int, rng: np.random.Generator) -> Partner:
+        """Return a random partner of a shape, for training."""
+        ...
+
+    def attributes(self, index: int) -> np.ndarray:
+        """Return what the factors of a shape are measured by, (A,) float32."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class Standardization:
     """The affine map between data units and standardised points: (x - mean) / std.
 
@@ -110,6 +141,7 @@ class CloudDataset(Dataset[Item]):
         num_points: int,
         normalize: Normalize = "global",
         views: Views | None = None,
+        partners: Partners | None = None,
     ) -> None:
         """Wrap a source.
 
@@ -119,6 +151,7 @@ class CloudDataset(Dataset[Item]):
             normalize: "shape_unit", "shape_bbox" and "shape_std" move each shape into its own
                 frame (see `per_shape_frame`); all kinds decide what `standardization` returns.
             views: pictures of the shapes, which items then have too.
+            partners: shapes that share a factor with each, likewise.
 
         Raises:
             ValueError: `num_points` is not positive.
@@ -129,6 +162,7 @@ class CloudDataset(Dataset[Item]):
         self._num_points = num_points
         self._normalize: Normalize = normalize
         self._views = views
+        self._partners = partners
         self._frames: dict[int, Frame] = {}  # found when first needed: they take all the points
 
     @property
@@ -149,7 +183,11 @@ class CloudDataset(Dataset[Item]):
         """Return the fixed subset of a shape: the first points of each pool."""
         first, second = self._pools(index)
         view = None if self._views is None else self._views.fixed(_checked(index, len(self)))
-        return self._item(index, first[: self._num_points], second[: self._num_points], view)
+        item = self._item(index, first[: self._num_points], second[: self._num_points], view)
+        if self._partners is None:
+            return item
+        partner = self._partners.fixed(_checked(index, len(self)))
+        return self._beside(item, index, partner, slice(self._num_points))
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the fixed subset of every shape, in order."""
@@ -168,7 +206,11 @@ class CloudDataset(Dataset[Item]):
         else:
             one, other = np.split(rng.choice(len(first), 2 * count, replace=False), 2)
         view = None if self._views is None else self._views.drawn(_checked(index, len(self)), rng)
-        return self._item(index, first[one], first[other], view)
+        item = self._item(index, first[one], first[other], view)
+        if self._partners is None:
+            return item
+        partner = self._partners.drawn(_checked(index, len(self)), rng)
+        return self._beside(item, index, partner, rng.choice(len(partner.points), count, False))
 
     def points(self, count: int | None = None) -> Tensor:
         """Return the fixed targets of all shapes, (S, num_points, 3): what metrics compare with.
@@ -258,6 +300,20 @@ class CloudDataset(Dataset[Item]):
             image=None if view is None else torch.from_numpy(view.image),
             label=self._source.labels[index],
             id=self._source.ids[index],
+        )
+
+    def _beside(self, item: Item, index: int, partner: Partner, chosen: np.ndarray | slice) -> Item:
+        """Add some points of a partner, in its own frame, to an item."""
+        assert self._partners is not None
+        points = partner.points
+        match self._normalize:
+            case "shape_unit" | "shape_bbox" | "shape_std" as kind:
+                points = per_shape_frame(points, kind).apply(points)
+        return replace(
+            item,
+            partner=torch.from_numpy(np.array(points[chosen], dtype=np.float32)),
+            factor=partner.factor,
+            attributes=torch.from_numpy(self._partners.attributes(_checked(index, len(self)))),
         )
 
     def _cloud(self, index: int, points: np.ndarray, rotation: np.ndarray | None) -> Tensor:

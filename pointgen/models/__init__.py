@@ -16,6 +16,7 @@ from pointgen.models.base import (
 )
 from pointgen.models.cflow import CFlowConfig
 from pointgen.models.hybrid import HybridConfig
+from pointgen.models.interpretation import InterpretationConfig
 from pointgen.models.irevnet import IRevNetConfig
 from pointgen.models.pointflow import PointFlowConfig
 
@@ -27,6 +28,7 @@ __all__ = [
     "HybridConfig",
     "IRevNetConfig",
     "ImageConditioned",
+    "InterpretationConfig",
     "Loss",
     "ModelConfig",
     "PointCloudModel",
@@ -36,5 +38,6 @@ __all__ = [
 ]
 
 ModelConfig = Annotated[
-    PointFlowConfig | CFlowConfig | IRevNetConfig | HybridConfig, Field(discriminator="kind")
+    PointFlowConfig | CFlowConfig | IRevNetConfig | HybridConfig | InterpretationConfig,
+    Field(discriminator="kind"),
 ]

@@ -20,12 +20,15 @@ from accelerate.utils import (
     GradientAccumulationPlugin,
     InitProcessGroupKwargs,
 )
+from pydantic import ValidationError
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import CloudDataset
-from pointgen.models import HybridConfig
+from pointgen.models import HybridConfig, InterpretationConfig, PointFlowConfig
+from pointgen.models.around import pointflow_of
+from pointgen.models.interpretation import Interpretation
 from pointgen.processes import node_by_node
-from pointgen.training.checkpoint import load_weights
+from pointgen.training.checkpoint import load, load_weights, read_run
 from pointgen.training.folder import check_folder, claimed
 from pointgen.training.loop import Result, fit
 from pointgen.training.progress import Reporter, Silent
@@ -76,7 +79,7 @@ def train(
     """
     if resume and init is not None:
         raise ValueError("--init starts a new run, --resume continues one: give one of them")
-    out, experiment = Path(out), experiment.located()
+    out, experiment = Path(out), _known(experiment.located())
     accelerator = accelerator_for(experiment.train, device)
     share_size(experiment.train.batch_size, accelerator.num_processes)  # before anything is written
     with _matmul_precision("high" if experiment.train.tf32 else "highest"):
@@ -146,6 +149,36 @@ def _say_other_precision(config: TrainConfig, reporter: Reporter) -> None:
         reporter.say(f"train.precision is {config.precision}: --mixed_precision {told} is ignored")
 
 
+def _known(experiment: Experiment) -> Experiment:
+    """Return an experiment with the model of the run that it interprets, if it does so.
+
+    Raises:
+        RunError: That is no run.
+        ValueError: It has no codes to interpret, or its shapes stand in other frames.
+    """
+    model = experiment.model
+    if not isinstance(model, InterpretationConfig) or model.run is None:
+        return experiment
+    found = read_run(model.run)
+    inside = found.model.flow if isinstance(found.model, HybridConfig) else found.model
+    if not isinstance(inside, PointFlowConfig):
+        raise ValueError(
+            f"model.run: expected a run of a pointflow, whose codes can be interpreted, got "
+            f"{model.run} of kind {found.model.kind}"
+        )
+    if found.data.normalize != experiment.data.normalize:
+        raise ValueError(
+            f"data.normalize: expected {found.data.normalize}, as in {model.run}, got "
+            f"{experiment.data.normalize}"
+        )
+    tree = model.model_dump() | {"flow": inside.model_dump()}  # checked anew: do the sizes fit?
+    try:
+        known = InterpretationConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ValueError(f"model.{error.errors()[0]['ctx']['error']}") from error
+    return experiment.model_copy(update={"model": known})
+
+
 @contextmanager
 def _matmul_precision(precision: str) -> Iterator[None]:
     """Set torch's precision of fp32 matrix products for a while: it is the whole process's."""
@@ -196,8 +229,12 @@ def _prepared(
     model = experiment.model.build()
     units = shapes.standardization()
     model.set_units(torch.as_tensor(units.mean), torch.as_tensor(units.std))
+    if isinstance(model, Interpretation) and model.config.run is not None:
+        interpreted = pointflow_of(load(model.config.run))
+        assert interpreted is not None, "checked with its config"
+        model.flow.load_state_dict(interpreted.state_dict())  # units come with weights
     if init is not None:
-        load_weights(model, init)  # its units come with it
+        load_weights(model, init)
 
     def train_into(out: Path) -> Result:
         result = fit(

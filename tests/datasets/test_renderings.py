@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from pointgen.datasets import MeshesConfig, Pc15kConfig, ProceduralConfig, RenderingsConfig
-from pointgen.datasets import renderings as package
+from pointgen.datasets.around import clouds_of
 from pointgen.datasets.renderings.layout import METADATA
 from pointgen.geometry.cameras import ViewCamera
 
@@ -164,9 +164,9 @@ def test_cameras_that_lack_are_one_error(clouds, images):
 
 def test_the_settings_of_the_clouds_are_those_of_the_whole(clouds):
     config = RenderingsConfig(images="x", clouds=clouds, num_points=7, normalize="shape_unit")
-    inner = package.clouds_of(config)
+    inner = clouds_of(config)
     assert (inner.num_points, inner.normalize, inner.root) == (7, "shape_unit", clouds.root)
-    assert package.clouds_of(clouds) is clouds
+    assert clouds_of(clouds) is clouds
 
 
 def test_any_source_can_be_joined():

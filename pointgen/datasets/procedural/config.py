@@ -14,7 +14,14 @@ from pointgen.datasets.procedural.shapes import CATEGORIES, Shape, make_shape
 from pointgen.datasets.settings import Categories, CloudConfig, Progress, Split
 from pointgen.geometry.sampling import sample_surface
 
-__all__ = ["ProceduralConfig", "ProceduralSource", "made_shape", "sampled_shape", "shape_id"]
+__all__ = [
+    "ProceduralConfig",
+    "ProceduralSource",
+    "made_shape",
+    "sampled_shape",
+    "seeded",
+    "shape_id",
+]
 
 
 class ProceduralSource:
@@ -112,8 +119,13 @@ def made_shape(
     category: str, index: int, *, split: Split, seed: int
 ) -> tuple[Shape, np.random.Generator]:
     """Make one shape of a split; return what its points are to be drawn with, too."""
-    rng = np.random.default_rng([seed, crc32(split.encode()), crc32(category.encode()), index])
+    rng = seeded(category, index, split=split, seed=seed)
     return make_shape(category, rng), rng
+
+
+def seeded(name: str, index: int, *, split: Split, seed: int) -> np.random.Generator:
+    """Return the source of all that is random of one shape of a category, or by another name."""
+    return np.random.default_rng([seed, crc32(split.encode()), crc32(name.encode()), index])
 
 
 def sampled_shape(

@@ -10,43 +10,32 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from pointgen.datasets.around import Around
 from pointgen.datasets.base import CloudDataset, Source
-from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.detect import splits_of
 from pointgen.datasets.folders import existing_folder
-from pointgen.datasets.hdf5 import Hdf5Config
-from pointgen.datasets.meshes import MeshesConfig
-from pointgen.datasets.pc15k import Pc15kConfig
-from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.renderings.pictures import Look, Pictures, pictures_of
-from pointgen.datasets.settings import CloudConfig, Folder, Progress, Split
+from pointgen.datasets.settings import Folder, Progress, Split
 
-__all__ = ["CloudsConfig", "RenderingsConfig", "clouds_of"]
+__all__ = ["RenderingsConfig"]
 
-CloudsConfig = Annotated[
-    ProceduralConfig | MeshesConfig | Pc15kConfig | Hdf5Config | CloudFilesConfig,
-    Field(discriminator="kind"),
-]
 LAYOUT = "pictures (<category>/<id>/rendering/00.png, or <id>.png, ...)"
 Channel = Annotated[float, Field(ge=0, le=1)]
 
 
-class RenderingsConfig(CloudConfig):
+class RenderingsConfig(Around):
     """Shapes of another source with the pictures that bear their names.
 
     Training draws a random view of a shape, evaluation a fixed one. Pictures are found in 3D-R2N2's
     layout, `<images>/<category or synset>/<id>/rendering/00.png`; the category and `rendering` may
-    be missing, and `<id>.png` alone does too. num_points, normalize and on_error here hold for the
-    clouds; with on_error "skip", shapes without pictures are left out with a warning.
+    be missing, and `<id>.png` alone does too; pointgen data render makes them of meshes. With
+    on_error "skip", shapes without pictures are left out with a warning.
     """
 
     kind: Literal["renderings"] = "renderings"
 
     images: Folder
     """the folder of the pictures"""
-
-    clouds: CloudsConfig
-    """where the clouds come from; pointgen data render makes the pictures if they are meshes"""
 
     size: int = Field(default=64, ge=8)
     """width and height that pictures are brought to, pixels; the model's image_size"""
@@ -90,7 +79,7 @@ class RenderingsConfig(CloudConfig):
 
     def _joined(self, split: Split, progress: Progress | None) -> tuple[Source, Pictures]:
         root = existing_folder(self.images, LAYOUT, key="data.images")
-        clouds = clouds_of(self)
+        clouds = self.shapes
         splits = [split] if self.split == "clouds" else splits_of(clouds)
         whole = _Together([clouds.source(part, progress=progress) for part in splits])
         paths = [
@@ -117,14 +106,6 @@ class RenderingsConfig(CloudConfig):
             raise ValueError(f"{message}{hint}; pointgen data render makes them from meshes")
         warnings.warn(f"{message}; left out", stacklevel=2)
         return places
-
-
-def clouds_of(config: CloudsConfig | RenderingsConfig) -> CloudsConfig:
-    """Return a config without its pictures, as it is if it has none."""
-    if not isinstance(config, RenderingsConfig):
-        return config
-    shared = ("num_points", "normalize", "on_error")
-    return config.clouds.model_copy(update={name: getattr(config, name) for name in shared})
 
 
 class _Together:
