@@ -10,7 +10,8 @@ import typer
 from pointgen.cli.console import print_json, progress, say
 from pointgen.cli.encoding import read_inputs, seeing
 from pointgen.cli.inputs import torch_device
-from pointgen.cli.options import Device, Json, Run, Seed, Weights
+from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
+from pointgen.cli.pictured import CaptionedPng, check_png, write_png
 from pointgen.cli.score import How, Scorer
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ def classify(
             "likeliest category than that of all but this share of the held-out (val) shapes.",
         ),
     ] = None,
+    png: CaptionedPng = None,
     seed: Seed = 0,
     weights: Weights = "model",
     device: Device = "auto",
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Say how probable each category is for each cloud or mesh."""
@@ -48,6 +51,7 @@ def classify(
     from pointgen.models import Classifier
     from pointgen.training.checkpoint import load
 
+    check_png(png, force=force)
     on = torch_device(device)
     model = load(run, device=on, weights=weights)
     if not isinstance(model, Classifier):
@@ -82,10 +86,17 @@ def classify(
         result["unlikeness"] = dict(zip(shapes.ids, unlike, strict=True))
         result["limit"] = limit
         result["unknown"] = [id for id, value in result["unlikeness"].items() if not value <= limit]
+    unknown = set(result.get("unknown", ()))
+    if png is not None:
+        titles = [
+            UNKNOWN if id in unknown else f"{_likeliest(row)}, {100 * max(row.values()):.0f} %"
+            for id, row in found.items()
+        ]
+        write_png(png, shapes.points, titles)
     if json:
         print_json(result)
         return
-    typer.echo(_table(found, result.get("unlikeness"), set(result.get("unknown", ()))))
+    typer.echo(_table(found, result.get("unlikeness"), unknown))
     if reject is not None:
         say(
             f"unlike: how many standard deviations log p(X) is from that of held-out shapes of the "
@@ -131,7 +142,7 @@ def _table(
     categories = list(next(iter(found.values())))
     rows = [["", "likeliest", *categories]]
     for id, row in found.items():
-        likeliest = UNKNOWN if id in unknown else max(row, key=lambda name: row[name])
+        likeliest = UNKNOWN if id in unknown else _likeliest(row)
         rows.append([id, likeliest, *(f"{100 * share:.1f} %" for share in row.values())])
     if unlike is not None:
         last = ["unlike", *(f"{value:.2f}" for value in unlike.values())]
@@ -141,3 +152,7 @@ def _table(
         "  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])])
         for row in rows
     )
+
+
+def _likeliest(row: dict[str, float]) -> str:
+    return max(row, key=lambda name: row[name])

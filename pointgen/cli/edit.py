@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointgen.cli.console import check_free, progress, say
+from pointgen.cli.console import progress
 from pointgen.cli.encoding import autoencoder, read_inputs
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, OptionalPoints, Out, Run, Seed, Steps, Weights
+from pointgen.cli.pictured import CaptionedPng, check_png, write_png
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
 
@@ -56,10 +57,7 @@ def edit(
         typer.Option("-n", "--count", min=1, help="Clouds on the way from unchanged to changed."),
     ] = 1,
     points: OptionalPoints = None,
-    png: Annotated[
-        Path | None,
-        typer.Option(help="Also draw each input, what the run makes of it, and the edited clouds."),
-    ] = None,
+    png: CaptionedPng = None,
     seed: Seed = 0,
     steps: Steps = None,
     weights: Weights = "model",
@@ -83,7 +81,7 @@ def edit(
     if not (factor or scales or values):
         raise ValueError("expected --factor with --from, --scale or --set, got none of them")
     check_target(out, force=force)
-    check_free(png, force=force)
+    check_png(png, force=force)
     model, encoded = autoencoder(run, torch_device(device), weights, seed)
     if not isinstance(model, Interpretation):
         raise ValueError(
@@ -121,7 +119,9 @@ def edit(
             }
             advance(place + 1, len(shapes.ids))
     if png is not None:
-        _draw(png, drawn, shapes.ids, shares)
+        edited = ["edited"] if count == 1 else [f"{100 * share:.0f} %" for share in shares]
+        titles = [text for id in shapes.ids for text in (id, "as the run sees it", *edited)]
+        write_png(png, drawn, titles, columns=2 + count)
     more = {"run": str(run), "attributes": attributes}
     write_results(out, clouds, ids, force=force, json=json, more=more)
 
@@ -173,15 +173,3 @@ def _only(path: Path, seed: int) -> np.ndarray:
     if len(shapes.points) != 1:
         raise ValueError(f"{path}: expected one shape, got {len(shapes.points)}")
     return shapes.points[0]
-
-
-def _draw(
-    path: Path, clouds: Sequence[np.ndarray], ids: Sequence[str], shares: Sequence[float]
-) -> None:
-    """Draw for each shape a row: itself, what the run makes of it, and the edited clouds."""
-    from pointgen.view.still import save_png
-
-    edited = ["edited"] if len(shares) == 1 else [f"{100 * share:.0f} %" for share in shares]
-    captions = [text for id in ids for text in (id, "as the run sees it", *edited)]
-    save_png(path, clouds, captions=captions, columns=2 + len(shares), size=240)
-    say(f"wrote {path}")

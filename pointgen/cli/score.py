@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,8 @@ import typer
 from pointgen.cli.console import print_json, progress, say
 from pointgen.cli.encoding import read_inputs, seeing
 from pointgen.cli.inputs import torch_device
-from pointgen.cli.options import Device, Json, Run, Seed, Weights
+from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
+from pointgen.cli.pictured import CaptionedPng, check_png, write_png
 from pointgen.cli.sampling import solver_with
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["score"]
 
+AT_ONCE = 16  # clouds, where scores are only compared with each other
 REACH = 4.0  # standard deviations around the mean, of the box whose cells a compressor is given
 
 SCORES = {
@@ -66,9 +69,11 @@ def score(
             min=1, help="Fixed solver steps for densities. Default: the run's own solver."
         ),
     ] = None,
+    png: CaptionedPng = None,
     seed: Seed = 0,
     weights: Weights = "model",
     device: Device = "auto",
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Say how probable clouds are, in nats a point, and how unusual, by several scores.
@@ -78,6 +83,7 @@ def score(
     log p(z) - log q(z | X). A high likelihood alone does not make a cloud one of the known kind:
     simple shapes get more than those of the training.
     """
+    check_png(png, force=force)
     how = How(draws, noise, steps, seed, weights, torch_device(device))
     scorer = Scorer(run, how, reference, background)
     rows = scorer.rows(inputs, "scoring")
@@ -90,6 +96,10 @@ def score(
         found["auroc"] = {
             name: auroc(_column(theirs, name), _column(rows, name)) for name in scorer.names
         }
+    if png is not None:
+        shapes = read_inputs(inputs, seed)
+        titles = [f"{rows[id]['log_prob']:.2f} nats a point" for id in shapes.ids]
+        write_png(png, shapes.points, titles)
     if json:
         print_json(found)
         return
@@ -167,7 +177,7 @@ class Scorer:
         """Return -log p(X) (S,), nats a point, of clouds (N_i, 3) as the run sees them."""
         import numpy as np
 
-        rows = self._evidence(self._model, self._blurred(clouds), title)
+        rows = self._evidence(self._model, self._blurred(clouds), title, at_once=AT_ONCE)
         return np.array([-row["log_prob"] for row in rows])
 
     def _blurred(self, clouds: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -178,9 +188,13 @@ class Scorer:
         return [(c + noise * rng.standard_normal(c.shape)).astype(np.float32) for c in clouds]
 
     def _evidence(
-        self, model: PointFlow, clouds: Sequence[np.ndarray], title: str
+        self, model: PointFlow, clouds: Sequence[np.ndarray], title: str, *, at_once: int = 1
     ) -> list[dict[str, float]]:
-        """Return log p(X), its error and its parts, nats a point, of each cloud (N, 3)."""
+        """Return log p(X), its error and its parts, nats a point, of each cloud (N, 3).
+
+        Noise and, without fixed steps, the solver's depend on which clouds are done at once.
+        """
+        import numpy as np
         import torch
 
         from pointgen.flows.continuous import solving_with
@@ -188,15 +202,19 @@ class Scorer:
         how = self._how
         rows = []
         with progress(title) as advance, solving_with(model, densities=solver_with(how.steps)):
-            for cloud in clouds:
-                found = model.evidence(
-                    torch.from_numpy(cloud).to(how.device)[None],
-                    draws=how.draws,
-                    generator=torch.Generator().manual_seed(how.seed),
-                )
-                parts = asdict(found).items()
-                rows.append({name: value.item() / len(cloud) for name, value in parts})
-                advance(len(rows), len(clouds))
+            for size, same in groupby(clouds, key=len):
+                for part in torch.from_numpy(np.stack(list(same))).split(at_once):
+                    found = model.evidence(
+                        part.to(how.device),
+                        draws=how.draws,
+                        generator=torch.Generator().manual_seed(how.seed),
+                    )
+                    parts = {name: (value / size).tolist() for name, value in asdict(found).items()}
+                    rows += [
+                        dict(zip(parts, row, strict=True))
+                        for row in zip(*parts.values(), strict=True)
+                    ]
+                    advance(len(rows), len(clouds))
         return rows
 
 

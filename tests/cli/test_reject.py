@@ -80,6 +80,18 @@ def test_what_is_of_no_category_is_unknown(pointgen, trained, folder):
     assert [line.split()[1] for line in table if "swarm-" in line] == ["unknown"] * 4
 
 
+def test_results_are_drawn_below_the_clouds(pointgen, trained, folder, tmp_path):
+    for verb, more in (("classify", ("--reject", 0.1)), ("score", ("--reference", 0))):
+        picture = tmp_path / f"{verb}.png"
+        result = pointgen(verb, trained, folder / "known", *more, "--png", picture)
+        assert result.status == 0, result.err
+        assert picture.read_bytes().startswith(b"\x89PNG") and f"wrote {picture}" in result.err
+        again = pointgen(verb, trained, folder / "known", *more, "--png", picture)
+        assert again.status == 2 and "exists already" in again.err
+    wrong = pointgen("classify", trained, folder / "known", "--png", tmp_path / "a.jpg")
+    assert wrong.status == 2 and "expected a name that ends in .png" in wrong.err
+
+
 def test_a_larger_share_refuses_more(pointgen, trained, folder):
     def limit(share):
         out = pointgen("classify", trained, folder / "known", "--reject", share, "--json").out
