@@ -23,6 +23,7 @@ __all__ = ["classify"]
 
 DRAWS, STEPS = 2, 8  # codes and solver steps of a surprise, which only has to be compared
 UNKNOWN = "unknown"
+SCORES = 2  # how unsure, and how unlike
 
 
 def classify(
@@ -33,8 +34,9 @@ def classify(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Call clouds unknown whose log p(X) is further from what is usual in their "
-            "likeliest category than that of all but this share of the held-out (val) shapes.",
+            help="Call clouds unknown that are stranger than all but this share of the held-out "
+            "(val) shapes: the category is less clear, or log p(X) is further from what is usual "
+            "in the likeliest category.",
         ),
     ] = None,
     png: CaptionedPng = None,
@@ -82,10 +84,9 @@ def classify(
     result: dict[str, Any] = {"run": str(run), "categories": list(model.categories)}
     result["clouds"] = found
     if scorer is not None and reject is not None:
-        unlike, limit = _unlike(run, model, scorer, clouds, shares.argmax(-1), reject)
-        result["unlikeness"] = dict(zip(shapes.ids, unlike, strict=True))
-        result["limit"] = limit
-        result["unknown"] = [id for id, value in result["unlikeness"].items() if not value <= limit]
+        strange = _as_strange(run, model, scorer, clouds, shares, reject)
+        result["as_strange"] = dict(zip(shapes.ids, strange, strict=True))
+        result["unknown"] = [id for id, share in result["as_strange"].items() if share <= reject]
     unknown = set(result.get("unknown", ()))
     if png is not None:
         titles = [
@@ -96,47 +97,52 @@ def classify(
     if json:
         print_json(result)
         return
-    typer.echo(_table(found, result.get("unlikeness"), unknown))
+    typer.echo(_table(found, result.get("as_strange"), unknown))
     if reject is not None:
-        say(
-            f"unlike: how many standard deviations log p(X) is from that of held-out shapes of the "
-            f"category; above {result['limit']:.2f} ({100 * reject:g} % of them) a cloud is unknown"
-        )
+        say("as strange: the share of held-out shapes that are as strange or more")
 
 
-def _unlike(
+def _as_strange(
     run: Path,
     model: Classifier,
     scorer: Scorer,
     clouds: list[Tensor],
-    category: Tensor,
-    share: float,
-) -> tuple[list[float], float]:
-    """Return how unlike the known each cloud is, and what that is for a share of the known."""
+    shares: Tensor,
+    reject: float,
+) -> list[float]:
+    """Return what share of held-out shapes is as strange as each cloud (N, 3), given (B, K)."""
     import numpy as np
 
     from pointgen.batch import collate
-    from pointgen.metrics.outliers import unlikeness
+    from pointgen.metrics.outliers import share_as_strange, unlikeness
     from pointgen.training.checkpoint import read_run
     from pointgen.training.making import classified
 
     with progress("preparing held-out shapes") as advance:
         held_out = read_run(run).data.build("val", progress=advance)
-    batch = collate(list(held_out))
-    known_points = batch.points.to(clouds[0].device)
-    known_category = classified(model, known_points).argmax(-1).numpy()
-    known = scorer.surprises([points.numpy() for points in batch.points], "scoring the known")
-    ours = scorer.surprises([points.cpu().numpy() for points in clouds], "scoring")
+    known = collate(list(held_out)).points
+    least = SCORES / (1 + len(known))  # what `share_as_strange` gives the strangest of all
+    if reject < least:
+        raise ValueError(
+            f"--reject {reject:g}: {len(known)} held-out shapes tell shares of {least:.3f} or more;"
+            " take a larger one, or a run with more val shapes"
+        )
+    known_shares = classified(model, known.to(clouds[0].device))
+    usual = scorer.surprises([points.numpy() for points in known], "scoring the known")
+    found = scorer.surprises([points.cpu().numpy() for points in clouds], "scoring")
+    category, known_category = (of.argmax(-1).numpy() for of in (shares, known_shares))
     try:
-        usual = unlikeness(known, known_category, known, known_category)
-        found = unlikeness(ours, category.numpy(), known, known_category)
+        unlike = unlikeness(found, category, usual, known_category)
+        known_unlike = unlikeness(usual, known_category, usual, known_category)
     except ValueError as error:
         raise ValueError(f"--reject: the val split of {run}: {error}") from error
-    return found.tolist(), float(np.quantile(usual, 1 - share))
+    unsure, known_unsure = (1 - of.amax(-1).numpy() for of in (shares, known_shares))
+    strange = share_as_strange(np.stack([unsure, unlike]), np.stack([known_unsure, known_unlike]))
+    return [float(share) for share in strange]
 
 
 def _table(
-    found: dict[str, dict[str, float]], unlike: dict[str, float] | None, unknown: set[str]
+    found: dict[str, dict[str, float]], strange: dict[str, float] | None, unknown: set[str]
 ) -> str:
     """Return a line for each cloud: the likeliest category, then the probability of each."""
     categories = list(next(iter(found.values())))
@@ -144,8 +150,8 @@ def _table(
     for id, row in found.items():
         likeliest = UNKNOWN if id in unknown else _likeliest(row)
         rows.append([id, likeliest, *(f"{100 * share:.1f} %" for share in row.values())])
-    if unlike is not None:
-        last = ["unlike", *(f"{value:.2f}" for value in unlike.values())]
+    if strange is not None:
+        last = ["as strange", *(f"{100 * share:.1f} %" for share in strange.values())]
         rows = [[*row, cell] for row, cell in zip(rows, last, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -10,7 +10,7 @@ import torch
 
 from pointgen.geometry.hilbert import hilbert_order
 
-__all__ = ["auroc", "code_length", "unlikeness"]
+__all__ = ["auroc", "code_length", "share_as_strange", "unlikeness"]
 
 CELLS = 10  # bits of each coordinate that are compressed
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
@@ -76,3 +76,18 @@ def unlikeness(
         here = category == name
         result[here] = np.abs(surprise[here] - known.mean()) / known.std(ddof=1)
     return result
+
+
+def share_as_strange(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return for what share of known shapes some score is as high as this, (M,), in (0, 1].
+
+    Each score is compared with its own values of the known, and of several the strangest counts,
+    times their number, as it had so many chances (Bonferroni's correction).
+
+    Args:
+        scores: (K, M), K scores of M shapes, higher for stranger ones.
+        known: (K, N), the same of known shapes.
+    """
+    above = (known[:, None, :] >= scores[:, :, None]).sum(-1)  # (K, M)
+    shares = (1 + above) / (1 + known.shape[1])
+    return np.minimum(1.0, len(scores) * shares.min(0))

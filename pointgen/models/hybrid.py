@@ -76,6 +76,8 @@ class Hybrid(AroundPointFlow):
         self.config = config
         self.flow = config.flow.build()
         self.head = nn.Linear(config.flow.code_dim, len(config.categories))
+        if not config.flow_weight:  # several processes wait for the gradients of all that ask
+            self.flow.points.requires_grad_(False)
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -66,22 +66,23 @@ def trained(folder):
 
 
 def test_what_is_of_no_category_is_unknown(pointgen, trained, folder):
-    arguments = (trained, folder / "known", folder / "strange", "--reject", 0.1)
+    arguments = (trained, folder / "known", folder / "strange", "--reject", 0.2)
     result = pointgen("classify", *arguments, "--json")
     assert result.status == 0, result.err
     found = json.loads(result.out)
     assert {f"swarm-{number}" for number in range(4)} <= set(found["unknown"])
-    assert len(found["unknown"]) <= 4 + 3
-    assert all(found["unlikeness"][id] > found["limit"] for id in found["unknown"])
+    assert len(found["unknown"]) <= 4 + 4
+    for id, share in found["as_strange"].items():
+        assert 0 < share <= 1 and (share <= 0.2) == (id in found["unknown"])
     right = [id for id, row in found["clouds"].items() if row.get(id.split("_")[0], 0) > 0.5]
     assert len(right) >= 7
     table = pointgen("classify", *arguments).out.splitlines()
-    assert table[0].split() == ["likeliest", "mug", "table", "unlike"]
+    assert table[0].split() == ["likeliest", "mug", "table", "as", "strange"]
     assert [line.split()[1] for line in table if "swarm-" in line] == ["unknown"] * 4
 
 
 def test_results_are_drawn_below_the_clouds(pointgen, trained, folder, tmp_path):
-    for verb, more in (("classify", ("--reject", 0.1)), ("score", ("--reference", 0))):
+    for verb, more in (("classify", ("--reject", 0.2)), ("score", ("--reference", 0))):
         picture = tmp_path / f"{verb}.png"
         result = pointgen(verb, trained, folder / "known", *more, "--png", picture)
         assert result.status == 0, result.err
@@ -93,11 +94,14 @@ def test_results_are_drawn_below_the_clouds(pointgen, trained, folder, tmp_path)
 
 
 def test_a_larger_share_refuses_more(pointgen, trained, folder):
-    def limit(share):
+    def unknown(share):
         out = pointgen("classify", trained, folder / "known", "--reject", share, "--json").out
-        return json.loads(out)["limit"]
+        return len(json.loads(out)["unknown"])
 
-    assert limit(0.5) < limit(0.1) < limit(0.0)
+    assert unknown(0.12) <= unknown(0.5) <= unknown(1.0) == 8
+    less = pointgen("classify", trained, folder / "known", "--reject", 0.1)
+    assert less.status == 2
+    assert "--reject 0.1: 16 held-out shapes tell shares of 0.118 or more" in less.err
 
 
 def test_it_does_all_that_its_flow_does(pointgen, trained, folder, tmp_path):
@@ -129,7 +133,7 @@ def test_too_few_known_shapes_are_said(pointgen, trained, folder, tmp_path):
     (tmp_path / "run" / "model.safetensors").write_bytes(
         (trained / "model.safetensors").read_bytes()
     )
-    result = pointgen("classify", tmp_path / "run", folder / "known", "--reject", 0.1)
+    result = pointgen("classify", tmp_path / "run", folder / "known", "--reject", 0.9)
     assert result.status == 2
     assert "expected two or more known shapes of category" in result.err
 
