@@ -5,7 +5,8 @@ python benchmarks/editing.py RUN [--shapes 200] [--steps 1500] [--png FILE]
 RUN is an interpretation, as by `pointgen train configs/edit_quickstart.toml`. A PointNet learns to
 measure attributes of training shapes and of their reconstructions. Each held-out shape then takes
 over each factor of another, is decoded, and measured: R^2 against the donor's attributes for the
-factor's own, against the shape's own attributes for all others.
+factor's own, against the shape's own attributes for all others. In the last row each attribute
+alone was set to the donor's.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ def main() -> None:
             dim=1,
         )
         rows[f"{factor} of another"] = r2(measure(found[factor]), wanted)
+    each = []
+    for place, name in enumerate(names):
+        changed = decoded(model, model.put(codes, name, own.roll(1, 0)[:, place]).detach())
+        each.append(r2(measure(changed), own.roll(1, 0))[place])
+    rows["each alone set to another's"] = torch.stack(each)
     print(f"| R² | {' | '.join(names)} |\n| --- |{' --- |' * len(names)}")
     for title, row in rows.items():
         factor = title.removesuffix(" of another")

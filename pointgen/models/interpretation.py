@@ -203,10 +203,13 @@ class Interpretation(AroundPointFlow):
         self._check(factor, own)
         return self.codes_of(own | {factor: by * own[factor]})
 
-    def put(self, codes: Tensor, attribute: str, value: float, share: float = 1.0) -> Tensor:
+    def put(
+        self, codes: Tensor, attribute: str, value: float | Tensor, share: float = 1.0
+    ) -> Tensor:
         """Return codes (B, C) whose factor is moved no further than the attribute needs.
 
-        With a share, the attribute comes only that share of the way to its value.
+        The value is one for all, or (B,). With a share, the attribute comes only that share of the
+        way to it.
 
         Raises:
             ValueError: There is no such attribute.
