@@ -118,12 +118,12 @@ def edit(
                 "after": dict(zip(names, after, strict=True)),
             }
             advance(place + 1, len(shapes.ids))
+    more = {"run": str(run), "attributes": attributes}
+    write_results(out, clouds, ids, force=force, json=json, more=more)
     if png is not None:
         edited = ["edited"] if count == 1 else [f"{100 * share:.0f} %" for share in shares]
         titles = [text for id in shapes.ids for text in (id, "as the run sees it", *edited)]
         write_png(png, drawn, titles, columns=2 + count)
-    more = {"run": str(run), "attributes": attributes}
-    write_results(out, clouds, ids, force=force, json=json, more=more)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ def linear_accuracy(
 ) -> np.ndarray:
     """Return for which of some codes (M, C) a linear SVM that learnt from others is right, (M,).
 
-    One-vs-rest, squared hinge, C = 1, codes as they are. Source: Yang et al. 2019, section 5.4,
-    and the authors' code, whose classifier it is.
+    One-vs-rest, squared hinge, C = 1, codes as they are. Source: the code of Yang et al. 2019,
+    whose classifier it is.
 
     Args:
         known: (N, C), the codes to learn from.

@@ -3,7 +3,7 @@
 A PointFlow carries the code of a cloud to noise; a linear layer on that noise tells categories
 apart, and the same invertible features answer for the density. Shapes without a label train the
 density alone, which helps the categories where labels are few. Source: Nalisnick et al. 2019
-(Hybrid Models with Deep and Invertible Features), eq. 5 and 6.
+(Hybrid Models with Deep and Invertible Features), whose weighted objective it is.
 """
 
 from __future__ import annotations

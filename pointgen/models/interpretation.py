@@ -2,7 +2,7 @@
 
 It learns from pairs of shapes that have one factor in common: the numbers of that factor are then
 alike, and all others are independent standard normal noise. Source: Esser, Rombach and Ommer 2020
-(A Disentangling Invertible Interpretation Network), eq. 6 to 10.
+(A Disentangling Invertible Interpretation Network), section 3.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Interpretation(AroundPointFlow):
         """Return the mean negative log-likelihood of pairs, nats a number of a code.
 
         Beside it the attributes are read off their factors, without a gradient to these: "r2" is
-        how much of their variance is found. Source: Esser et al. 2020, eq. 9.
+        how much of their variance is found.
 
         Raises:
             ValueError: The batch has no pairs.
