@@ -26,7 +26,7 @@ from pydantic_core import ErrorDetails
 
 from pointgen.datasets import DataConfig, RenderingsConfig
 from pointgen.files import atomic
-from pointgen.models import IRevNetConfig, ModelConfig
+from pointgen.models import IRevNetConfig, IRIMConfig, ModelConfig
 
 __all__ = ["ConfigError", "Experiment", "TrainConfig", "read_config", "write_config"]
 
@@ -125,7 +125,8 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _points_fit(self) -> Self:
-        if isinstance(self.model, IRevNetConfig) and self.data.num_points != self.model.points:
+        fixed = isinstance(self.model, IRevNetConfig | IRIMConfig)
+        if fixed and self.data.num_points != self.model.points:
             raise ValueError(
                 f"data.num_points: expected {self.model.points}, the points of the model, got "
                 f"{self.data.num_points}"

@@ -74,6 +74,7 @@ def _kind_of(model: ModelConfig) -> dict[str, Any]:
         "pointflow": {"objective", "code_dim"},
         "cflow": {"direction", "points"},
         "irevnet": {"points", "levels", "blocks"},
+        "irim": {"points", "steps", "width"},
     }[model.kind]
     more = {"image_size": model.image_size, "categories": list(model.categories)}
     return model.model_dump(include=shown) | more

@@ -11,11 +11,14 @@ from pointgen.models.base import (
     ImageConditioned,
     Loss,
     PointCloudModel,
+    Restorer,
     SeesImages,
+    Task,
     Watchable,
 )
 from pointgen.models.cflow import CFlowConfig
 from pointgen.models.irevnet import IRevNetConfig
+from pointgen.models.irim import IRIMConfig
 from pointgen.models.pointflow import PointFlowConfig
 
 __all__ = [
@@ -23,14 +26,19 @@ __all__ = [
     "CFlowConfig",
     "Classifier",
     "Condition",
+    "IRIMConfig",
     "IRevNetConfig",
     "ImageConditioned",
     "Loss",
     "ModelConfig",
     "PointCloudModel",
     "PointFlowConfig",
+    "Restorer",
     "SeesImages",
+    "Task",
     "Watchable",
 ]
 
-ModelConfig = Annotated[PointFlowConfig | CFlowConfig | IRevNetConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[
+    PointFlowConfig | CFlowConfig | IRevNetConfig | IRIMConfig, Field(discriminator="kind")
+]

@@ -18,6 +18,7 @@ from pointgen.models import (
 from pointgen.models.base import CodeChoice
 from pointgen.models.cflow import CFlow
 from pointgen.models.irevnet import IRevNetClassifier
+from pointgen.models.irim import IRIM
 from pointgen.models.pointflow import PointFlow
 
 __all__ = [
@@ -42,7 +43,7 @@ def generates(model: PointCloudModel) -> bool:
     """Whether the model can make new shapes: an autoencoder without a prior cannot."""
     if isinstance(model, PointFlow):
         return model.prior is not None
-    return not isinstance(model, IRevNetClassifier)
+    return not isinstance(model, IRevNetClassifier | IRIM)
 
 
 def answers_pictures(model: PointCloudModel) -> bool:

@@ -1,0 +1,137 @@
+"""An invertible recurrent inference machine on clouds: a step that is taken many times.
+
+Two streams (B, N, W) are the whole state; the first three channels of the second are the estimate
+of the points. In a step the first stream hears where the observed cloud pulls the estimate (the
+gradient of a data term) and the second, with the estimate, is moved by the first: an additive
+coupling, so that training remembers the end alone, however many steps there are.
+
+Source: Putzky & Welling 2019 (Invert to learn to invert).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pointgen.geometry.pulls import pulled, towards
+from pointgen.networks.reversible import AdditiveBlock, ReversibleSequence
+from pointgen.networks.revnet import SetLayers
+
+__all__ = ["InferenceMachine"]
+
+SPACING = 3.0  # neighbours of N points on a surface, in standardised units: about 3 / sqrt(N) apart
+SEEN_AT, OWN_AT, PULLED_AT = 3, 2, 2  # numbers of kernels, from one spacing wide, doubling
+PULLS = 4 * (SEEN_AT + OWN_AT + PULLED_AT)
+
+
+class InferenceMachine(nn.Module):
+    """Restores clouds step by step; the same step each time, so of any number of steps.
+
+    Args:
+        width: channels of each of the two streams.
+        hidden: channels inside the networks of a step.
+        facts: numbers that are known of each point of a start.
+        steps: how many are usual; a step is scaled by 1 / sqrt of it.
+    """
+
+    def __init__(self, *, width: int, hidden: int, facts: int, steps: int) -> None:
+        super().__init__()
+        self.width, self.scale = width, 1 / math.sqrt(steps)
+        self.look = nn.Sequential(
+            nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden),
+        )  # fmt: skip
+        self.inlet = nn.Linear(hidden + facts, 2 * width - 3)
+        self.listen = _Listening(width, hidden)
+        self.move = _Moving(width, hidden)
+
+    def forward(self, points: Tensor, seen: Tensor, facts: Tensor, steps: int) -> Tensor:
+        """Return the estimate (B, N, 3) after so many steps; the memory does not grow with them.
+
+        Args:
+            points: (B, N, 3), where to start, standardised units.
+            seen: (B, M, 3), the observed cloud, standardised units; it gets no gradient.
+            facts: (B, N, F), known of each point of the start.
+            steps: any number.
+        """
+        _, second = self.chain(seen, steps)(*self.start(points, seen, facts))
+        return second[..., :3]
+
+    def start(self, points: Tensor, seen: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two streams (B, N, W) before the first step."""
+        glance = self.look(seen).amax(dim=1, keepdim=True)  # (B, 1, H)
+        known = torch.cat([glance.expand(-1, points.shape[1], -1), facts], dim=-1)
+        first, rest = self.inlet(known).split([self.width, self.width - 3], dim=-1)
+        return first, torch.cat([points, rest], dim=-1)
+
+    def chain(self, seen: Tensor, steps: int) -> ReversibleSequence:
+        """Return the steps towards an observed cloud (B, M, 3), which share their weights."""
+        told = _Told(self.listen, seen.detach())
+        return ReversibleSequence(AdditiveBlock(told, self.move, self.scale) for _ in range(steps))
+
+    @torch.no_grad()
+    def path(self, points: Tensor, seen: Tensor, facts: Tensor, steps: int) -> Tensor:
+        """Return the estimates (B, steps + 1, N, 3) from the start on; arguments as above."""
+        streams, found = self.start(points, seen, facts), [points]
+        for step in self.chain(seen, steps).steps:
+            streams = step(*streams)
+            found.append(streams[1][..., :3])
+        return torch.stack(found, dim=1)
+
+
+class _Told(nn.Module):
+    """A network that is told of an observed cloud whenever it is called, in recomputation too."""
+
+    def __init__(self, network: nn.Module, seen: Tensor) -> None:
+        super().__init__()
+        self.network, self.seen = network, seen
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x, self.seen)
+
+
+class _Listening(nn.Module):
+    """What the first stream hears: of the second one, and where the estimate is pulled."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = SetLayers(width + PULLS, hidden, width)
+        self.straight = nn.Linear(PULLS, width, bias=False)
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        heard = pulls(x[..., :3], seen)
+        return self.layers(torch.cat([x, heard], dim=-1)) + self.straight(heard)
+
+
+class _Moving(nn.Module):
+    """How the second stream is moved by the first: at the beginning of a training, not at all."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = SetLayers(width, hidden)
+        self.straight = nn.Linear(width, width, bias=False)
+        for last in (self.layers.second, self.straight):
+            nn.init.zeros_(last.weight)
+        nn.init.zeros_(self.layers.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x) + self.straight(x)
+
+
+def pulls(points: Tensor, seen: Tensor) -> Tensor:
+    """Return where an observed cloud and the points' own density pull (B, N, P).
+
+    They are gradients of log p_h(x | y), log p_h(y | x) and log p_h(x | x) at several widths h.
+
+    Args:
+        points: (B, N, 3), standardised units.
+        seen: (B, M, 3), standardised units.
+    """
+    theirs, own = (SPACING / math.sqrt(cloud.shape[1]) for cloud in (seen, points))
+    with torch.autocast(points.device.type, enabled=False):  # half precision is too coarse for it
+        found = towards(points, seen, theirs, SEEN_AT)
+        found += towards(points, points, own, OWN_AT)
+        found += pulled(points, seen, max(own, theirs), PULLED_AT)
+    return torch.cat(found, dim=-1)
