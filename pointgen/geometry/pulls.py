@@ -15,16 +15,18 @@ are held, as the steps of EM and ICP hold them: the derivative then takes no (N,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["pulled", "towards"]
+__all__ = ["means_near", "pulled", "towards"]
 
 
 def towards(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
-    """Return for each point of x the way to the mean of y near it, and how far y is spread there.
+    """Return for each point of x the way to the mean of y near it, and how y lies there.
 
     Args:
         x: (B, N, 3).
@@ -33,19 +35,38 @@ def towards(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
         levels: number of kernels, each twice as wide as the one before.
 
     Returns:
-        (B, N, 4) for each, the widest first: the way, and the root mean square distance to points
-        of y by the same weights.
+        (B, N, 7) for each, the widest first: the way; the way within the surface, which is the
+        covariance of y by the same weights, relative to its trace, times the way; and the root mean
+        square distance to points of y.
     """
     with torch.no_grad():
-        moments = torch.cat([y, y.square().sum(-1, keepdim=True), torch.ones_like(y[..., :1])], -1)
+        row, column = torch.triu_indices(3, 3, device=x.device)
+        moments = torch.cat([y, y[..., row] * y[..., column], torch.ones_like(y[..., :1])], dim=-1)
         sums = [weights @ moments for weights in _weights(x, y, width, levels, dim=2)]
-        means = [each[..., :4] / each[..., 4:] for each in sums]  # of y and of |y|^2
-        spreads = [
-            mean[..., 3:] - (2 * mean[..., :3] - x).mul(x).sum(-1, keepdim=True) for mean in means
-        ]
-        spreads = [spread.clamp_min(0).sqrt() for spread in spreads]
-    ways = [mean[..., :3] - x for mean in means]
-    return [torch.cat(pair, dim=-1) for pair in zip(ways, spreads, strict=True)]
+        found = [_shape(each[..., :9] / each[..., 9:], row, column) for each in sums]
+    return [_way(x, *each) for each in found]
+
+
+def _shape(means: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean (..., 3), the covariance over its trace (..., 3, 3), and the trace (..., 1).
+
+    Args:
+        means: (..., 9), of the coordinates and of their products.
+        row: of the products' first coordinate.
+        column: of their second.
+    """
+    mean, products = means[..., :3], means[..., 3:] - means[..., row] * means[..., column]
+    full = products.new_zeros(*products.shape[:-1], 3, 3)
+    full[..., row, column] = full[..., column, row] = products
+    trace = full.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True).clamp_min(0)
+    return mean, full / (trace.unsqueeze(-1) + 1e-6), trace
+
+
+def _way(x: Tensor, mean: Tensor, share: Tensor, trace: Tensor) -> Tensor:
+    way = mean - x
+    within = (share * way.unsqueeze(-2)).sum(-1)
+    far = (trace + way.detach().square().sum(-1, keepdim=True)).sqrt()
+    return torch.cat([way, within, far], dim=-1)
 
 
 def pulled(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
@@ -70,6 +91,21 @@ def pulled(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
     return [torch.cat([each[..., :3] - each[..., 3:] * x, each[..., 3:]], dim=-1) for each in sums]
 
 
+def means_near(x: Tensor, values: Tensor, width: float) -> Tensor:
+    """Return the means (B, N, C) of what the points near each one bring, weighted by a Gaussian.
+
+    Args:
+        x: (B, N, 3).
+        values: (B, N, C), of the points.
+        width: standard deviation of the kernel, units of x.
+    """
+    # Half precision would be too coarse for distances; for the means it is not.
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        weights = next(_weights(x, x, width, 1, dim=2))
+        weights /= weights.sum(2, keepdim=True)
+    return weights @ values
+
+
 def _weights(x: Tensor, y: Tensor, width: float, levels: int, dim: int) -> Iterator[Tensor]:
     """Yield exp(-d^2 / 2h^2) (B, N, M) from the widest kernel on, in one place in memory.
 
@@ -82,8 +118,11 @@ def _weights(x: Tensor, y: Tensor, width: float, levels: int, dim: int) -> Itera
     squares = x.square().sum(-1).unsqueeze(2) + y.square().sum(-1).unsqueeze(1)
     weights = torch.baddbmm(squares, x, y.mT, alpha=-2)
     weights -= weights.amin(dim, keepdim=True)
-    weights = weights.mul_(-0.5 / (width * 2 ** (levels - 1)) ** 2).exp_()
-    yield weights
+    # What is so small that its fourth power has no full precision is nothing: arithmetic with such
+    # numbers is many times slower.
+    least = torch.finfo(weights.dtype).tiny ** 0.25
+    weights.mul_(-0.5 / (width * 2 ** (levels - 1)) ** 2).clamp_min_(math.log(least)).exp_()
+    yield functional.threshold_(weights, 1.01 * least, 0)
     for _ in range(levels - 1):
-        weights = weights.mul_(weights).mul_(weights)
-        yield weights
+        weights.mul_(weights).mul_(weights)
+        yield functional.threshold_(weights, 1.01 * least, 0)

@@ -201,6 +201,9 @@ class Restorer(Protocol):
     def tasks(self) -> tuple[Task, ...]:
         """What it can undo."""
 
+    def damaged(self, points: Tensor, task: Task, *, generator: Generator | None = None) -> Tensor:
+        """Return clouds (B, N, 3), data units, as badly off as it was trained on: (B, M, 3)."""
+
     def restore(
         self,
         points: Tensor,

@@ -130,22 +130,26 @@ class IRIM(PointCloudModel):
             steps = self.config.steps
             if self.training:
                 steps = int(torch.randint(1, steps + 1, ()))
-            seen = self.damaged(points, task)
+            seen = self._damaged(points, task)
             start, facts = _start(seen, task, points.shape[1])
             restored = self.machine(start, seen, facts, steps)
             terms[f"chamfer_{task}"] = chamfer(restored, target).mean()
         total = torch.stack(list(terms.values())).mean()
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
-    def damaged(self, points: Tensor, task: Task, generator: Generator | None = None) -> Tensor:
-        """Return clouds (B, N, 3), standardised units, as badly off as in training."""
+    def damaged(self, points: Tensor, task: Task, *, generator: Generator | None = None) -> Tensor:
+        """Return clouds (B, N, 3), data units, as badly off as in training, (B, M, 3)."""
+        return self.units.inverse(self._damaged(self.units(points)[0], task, generator))
+
+    def _damaged(self, points: Tensor, task: Task, generator: Generator | None = None) -> Tensor:
         low, high = {
             "complete": self.config.missing,
             "denoise": self.config.noise,
             "upsample": self.config.thinned,
         }[task]
-        one = task != "denoise"  # as many points in all clouds, but noise as loud as may be
-        level = low + (high - low) * _uniform(1 if one else len(points), points, generator)
+        # As many points in all clouds of a batch, but noise as loud as may be.
+        count = len(points) if task == "denoise" else 1
+        level = low + (high - low) * _uniform(count, points, generator)
         if task == "complete":
             return cut(points, level.item(), generator)
         if task == "upsample":

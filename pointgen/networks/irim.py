@@ -14,16 +14,18 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from pointgen.geometry.pulls import pulled, towards
+from pointgen.geometry.pulls import means_near, pulled, towards
 from pointgen.networks.reversible import AdditiveBlock, ReversibleSequence
 from pointgen.networks.revnet import SetLayers
 
 __all__ = ["InferenceMachine"]
 
 SPACING = 3.0  # neighbours of N points on a surface, in standardised units: about 3 / sqrt(N) apart
+NEAR = 1.0  # width of a neighbourhood, in spacings
 SEEN_AT, OWN_AT, PULLED_AT = 3, 2, 2  # numbers of kernels, from one spacing wide, doubling
-PULLS = 4 * (SEEN_AT + OWN_AT + PULLED_AT)
+PULLS = 7 * (SEEN_AT + OWN_AT) + 4 * PULLED_AT
 
 
 class InferenceMachine(nn.Module):
@@ -93,16 +95,27 @@ class _Told(nn.Module):
 
 
 class _Listening(nn.Module):
-    """What the first stream hears: of the second one, and where the estimate is pulled."""
+    """What the first stream hears: of the second one, of its neighbours, and of the pulls.
+
+    Two layers on each point, which are told the maximum over the cloud and the mean nearby.
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.layers = SetLayers(width + PULLS, hidden, width)
+        self.first = nn.Linear(width + PULLS, hidden)
+        self.norm = nn.LayerNorm(hidden)
+        self.whole = nn.Linear(hidden, hidden, bias=False)
+        self.near = nn.Linear(hidden, hidden, bias=False)
+        self.second = nn.Linear(hidden, width)
         self.straight = nn.Linear(PULLS, width, bias=False)
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        heard = pulls(x[..., :3], seen)
-        return self.layers(torch.cat([x, heard], dim=-1)) + self.straight(heard)
+        points = x[..., :3]
+        heard = pulls(points, seen)
+        h = self.norm(self.first(torch.cat([x, heard], dim=-1)))
+        told = self.whole(h.max(dim=1, keepdim=True).values)  # (B, 1, H)
+        nearby = self.near(means_near(points, h, NEAR * SPACING / math.sqrt(x.shape[1])))
+        return self.second(functional.relu(h + told + nearby)) + self.straight(heard)
 
 
 class _Moving(nn.Module):
