@@ -134,6 +134,14 @@ class Experiment(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _precise_enough(self) -> Self:
+        if isinstance(self.model, IRIMConfig) and self.train.tf32:
+            raise ValueError(
+                "train.tf32: expected false, TF32 is too coarse for an i-RIM's kernels"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _pictures_fit(self) -> Self:
         wanted = self.model.image_size
         if wanted is None:

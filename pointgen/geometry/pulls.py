@@ -20,7 +20,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 __all__ = ["means_near", "pulled", "towards"]
 
@@ -122,7 +121,7 @@ def _weights(x: Tensor, y: Tensor, width: float, levels: int, dim: int) -> Itera
     # numbers is many times slower.
     least = torch.finfo(weights.dtype).tiny ** 0.25
     weights.mul_(-0.5 / (width * 2 ** (levels - 1)) ** 2).clamp_min_(math.log(least)).exp_()
-    yield functional.threshold_(weights, 1.01 * least, 0)
+    yield torch.threshold_(weights, 1.01 * least, 0)
     for _ in range(levels - 1):
         weights.mul_(weights).mul_(weights)
-        yield functional.threshold_(weights, 1.01 * least, 0)
+        yield torch.threshold_(weights, 1.01 * least, 0)

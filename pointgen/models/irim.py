@@ -114,8 +114,8 @@ class IRIM(PointCloudModel):
     def loss(self, batch: Batch) -> Loss:
         """Return the mean over tasks of the Chamfer distance to the target, standardised units.
 
-        In training it is that after a random number of steps, all of them half of the time: so every
-        step is worth taking, and yet nothing but an end is remembered.
+        In training it is that after a random number of steps, all of them half of the time: every
+        step is then worth taking, and still nothing but an end is remembered.
 
         Raises:
             ValueError: The clouds are of another number of points than the config's.
@@ -189,7 +189,7 @@ class IRIM(PointCloudModel):
         steps = self.config.steps if steps is None else steps
         seen, _ = self.units(points)
         parts = -(-num_points // self.config.points)
-        ways = []
+        ways: list[Tensor] = []
         order = torch.arange(len(seen[0]), device=points.device)
         if parts > 1:
             order = _permutation(len(order), generator).to(points.device)

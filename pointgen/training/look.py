@@ -24,6 +24,7 @@ from pointgen.training.making import (
     generates,
     most_points,
     reconstructed,
+    restored,
     usual_code,
 )
 from pointgen.training.stream import Use, mix
@@ -181,15 +182,15 @@ def _restored(model: Restorer, held_out: Fixed, config: TrainConfig, device: tor
     captions: list[str] = []
     for task in model.tasks:
         damaged = model.damaged(points, task, generator=noise)
-        made = model.restore(damaged, task, points.shape[1], generator=noise)[:, -1]
-        clouds += [*damaged.cpu(), *made.cpu()]
+        made = restored(model, damaged, task, points.shape[1], generator=noise)
+        clouds += [*damaged.cpu(), *made]
         captions += [f"to {task}"] * len(batch) + ["restored"] * len(batch)
-    restored = torch.stack([c for c, name in zip(clouds, captions, strict=True) if name[0] == "r"])
+    ends = [c for c, name in zip(clouds, captions, strict=True) if name == "restored"]
     picture = draw(
         [*clouds, *batch.points], captions=[*captions, *batch.id], columns=len(batch), size=SIZE
     )
     meaning = "Held-out shapes at the bottom, and above them damaged and restored in every way"
-    return Seen(meaning, picture, restored)
+    return Seen(meaning, picture, torch.stack(ends))
 
 
 def _answers(model: PointCloudModel, held_out: Fixed, config: TrainConfig) -> Seen:

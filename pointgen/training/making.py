@@ -13,7 +13,9 @@ from pointgen.models import (
     Condition,
     ImageConditioned,
     PointCloudModel,
+    Restorer,
     SeesImages,
+    Task,
 )
 from pointgen.models.base import CodeChoice
 from pointgen.models.cflow import CFlow
@@ -30,6 +32,7 @@ __all__ = [
     "generates",
     "most_points",
     "reconstructed",
+    "restored",
     "usual_code",
 ]
 
@@ -121,6 +124,17 @@ def reconstructed(
     num_points = most_points(model, num_points)
     clouds = [
         model.decode(model.encode(part), num_points, generator=generator).cpu()
+        for part in points.split(AT_ONCE)
+    ]
+    return torch.cat(clouds)
+
+
+def restored(
+    model: Restorer, points: Tensor, task: Task, num_points: int, *, generator: Generator
+) -> Tensor:
+    """Restore damaged clouds (B, M, 3) on the model's device to (B, num_points, 3), on the CPU."""
+    clouds = [
+        model.restore(part, task, num_points, generator=generator)[:, -1].cpu()
         for part in points.split(AT_ONCE)
     ]
     return torch.cat(clouds)

@@ -156,6 +156,23 @@ def test_the_report_shows_what_is_restored(pointgen, restorer):
     assert (restorer / "samples" / "step-000002.png").is_file()
     facts = json.loads(pointgen("info", restorer, "--json").out)
     assert facts["model"] == "irim" and facts["steps"] == 2
-    assert json.loads((restorer / "report.json").read_text())["problems"] == []
+    report = json.loads((restorer / "report.json").read_text())
+    assert report["problems"] == [] and "CD (complete)" in report["scores"]
+    rows = [name for task in VERBS for name in (f"to {task}", task)]
+    assert list(report["pairs"]["scores"]) == [*rows, "another shape", "same surface"]
     refused = pointgen("generate", restorer, "-o", restorer / "new.npy")
     assert refused.status == 2 and "cannot make new shapes" in refused.err
+
+
+def test_clouds_are_damaged_for_trying(pointgen, clouds):
+    whole, out = points_of(clouds / "whole.npy"), clouds / "bad.npy"
+    more = ("--missing", 0.25, "--points", 20, "--json")
+    result = pointgen("data", "damage", clouds / "whole.npy", "-o", out, *more)
+    assert result.status == 0 and json.loads(result.out)["missing"] == 0.25
+    for cloud, left in zip(whole, points_of(out), strict=True):
+        assert len(left) == 20 and {tuple(p) for p in left} < {tuple(p) for p in cloud}
+    args = ("data", "damage", clouds / "whole.npy", "-o", out, "--force")
+    assert pointgen(*args, "--noise", 0.1).status == 0
+    assert (points_of(out) - whole).std() == pytest.approx(0.1, rel=0.2)
+    refused = pointgen(*args, "--points", 65)
+    assert refused.status == 2 and "--points 65, but only 64 are left" in refused.err

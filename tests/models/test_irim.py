@@ -5,6 +5,8 @@ import torch
 from pydantic import ValidationError
 
 from pointgen.batch import Batch
+from pointgen.config import Experiment, TrainConfig
+from pointgen.datasets import ProceduralConfig
 from pointgen.models import IRIMConfig, Restorer
 
 SMALL = IRIMConfig(points=24, steps=3, width=8, hidden=12)
@@ -156,3 +158,13 @@ def test_configs_that_make_no_sense_are_refused():
 def test_clouds_of_another_size_are_refused_in_training(model):
     with pytest.raises(ValueError, match=r"expected 24 in each cloud, as in model\.points, got 30"):
         model.loss(Batch(torch.randn(2, 30, 3)))
+
+
+def test_data_and_training_have_to_fit():
+    """As many points in the data, and products in full precision."""
+    data = ProceduralConfig(num_points=24)
+    Experiment(model=SMALL, data=data, train=TrainConfig(steps=1))
+    with pytest.raises(ValidationError, match=r"data\.num_points: expected 24"):
+        Experiment(model=SMALL, data=ProceduralConfig(num_points=32), train=TrainConfig(steps=1))
+    with pytest.raises(ValidationError, match=r"train\.tf32: expected false"):
+        Experiment(model=SMALL, data=data, train=TrainConfig(steps=1, tf32=True))
