@@ -7,6 +7,7 @@ matter is. Source: Putzky & Welling 2019 (Invert to learn to invert).
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import torch
@@ -174,12 +175,13 @@ class IRIM(PointCloudModel):
         """Return the way (B, steps + 1, num_points, 3) from where it starts to restored clouds.
 
         Args:
-            points: (B, M, 3), damaged, data units.
+            points: (B, M, 3), damaged, data units. Where there are more than in training, each part
+                of the result is made of as many as there.
             task: what is the matter with them.
             num_points: of the restored clouds. Where as many points are denoised, each keeps its
                 place.
             steps: None is the config's own.
-            generator: of where points start, and how many are put in parts.
+            generator: of where points start, and which ones make a part.
 
         Raises:
             ValueError: It has not learnt the task.
@@ -188,25 +190,19 @@ class IRIM(PointCloudModel):
             raise ValueError(f"this model learnt to {', '.join(self.tasks)}, not to {task}")
         steps = self.config.steps if steps is None else steps
         seen, _ = self.units(points)
-        parts = -(-num_points // self.config.points)
+        count, most = seen.shape[1], self.config.points
+        order = torch.arange(count)
+        if max(count, num_points) > most or count > num_points:
+            order = _permutation(count, generator).cpu()
+        parts = -(-num_points // most)
         ways: list[Tensor] = []
-        order = torch.arange(len(seen[0]), device=points.device)
-        if parts > 1:
-            order = _permutation(len(order), generator).to(points.device)
-        for part in range(parts):
-            size = num_points // parts + (part < num_points % parts)
-            first = sum(way.shape[2] for way in ways)
-            places = torch.arange(first, first + size, device=points.device) % len(order)
-            start = seen[:, order[places]]
-            some = seen
-            if len(order) > self.config.points:
-                lottery = _permutation(len(order), generator)[: self.config.points]
-                some = start if task == "denoise" else seen[:, lottery.to(points.device)]
-            begin, facts = _start(start if task == "denoise" else some, task, size, generator)
-            ways.append(self.machine.path(begin, some, facts, steps))
+        for first, end in pairwise(num_points * part // parts for part in range(parts + 1)):
+            near = seen[:, order.roll(-first)[:most].to(seen.device)]
+            start, facts = _start(near, task, end - first, generator)
+            ways.append(self.machine.path(start, near, facts, steps))
         way = torch.cat(ways, dim=2)
-        if parts > 1 and task == "denoise" and num_points == len(order):
-            way = way[:, :, order.argsort()]
+        if task == "denoise" and num_points == count:
+            way = way[:, :, order.argsort().to(way.device)]
         return self.units.inverse(way)
 
     def sample(
