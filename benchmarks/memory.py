@@ -97,7 +97,7 @@ class Machine:
     """The steps of an i-RIM, and what they are given."""
 
     def __init__(self, depth: int, points: Tensor) -> None:
-        self.network = InferenceMachine(width=64, hidden=128, facts=1, steps=depth)
+        self.network = InferenceMachine(width=64, hidden=128, facts=1, steps=1)
         for parameter in self.network.move.parameters():  # which begins as the identity
             parameter.data += 0.02 * torch.randn_like(parameter)
         self.blocks, self._points = self.network.chain(points[:, ::2], depth), points

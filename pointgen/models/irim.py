@@ -33,7 +33,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class IRIMConfig(BaseModel):
-    """Six steps, for clouds of 256 points, by default."""
+    """Four steps, for clouds of 256 points, by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -42,11 +42,11 @@ class IRIMConfig(BaseModel):
     """What it learns to undo: complete, denoise, upsample."""
     points: PositiveInt = 256
     """Points of the clouds in training; larger ones are restored in parts of so many."""
-    steps: PositiveInt = 6
+    steps: PositiveInt = 4
     """Steps from a damaged cloud to the restored one. Training takes so many every other time, and
     else fewer, at random."""
     width: Annotated[int, Field(ge=4)] = 64
-    """Channels of each of the two streams."""
+    """Channels of the stream that the points are in; the other stream has three times as many."""
     hidden: PositiveInt = 128
     """Channels inside the networks of a step."""
     missing: tuple[Share, Share] = (0.2, 0.5)

@@ -1,9 +1,13 @@
-"""An invertible recurrent inference machine on clouds: a step that is taken many times.
+"""An invertible recurrent inference machine on clouds.
 
-Two streams (B, N, W) are the whole state; the first three channels of the second are the estimate
-of the points. In a step the first stream hears where the observed cloud pulls the estimate (the
-gradient of a data term) and the second, with the estimate, is moved by the first: an additive
-coupling, so that training remembers the end alone, however many steps there are.
+Two streams of channels of each point are the whole state; the first three channels of the second
+are the estimate of the points. In a step the first stream hears where the observed cloud pulls the
+estimate (the gradient of a data term), and the second, with the estimate, is moved by the first: an
+additive coupling, so that training remembers the end alone, however many steps there are.
+
+Nothing can be forgotten by such steps, and what was heard of earlier estimates would blur what is
+heard now. So the channels of the first stream move on by one slot before each step, and a step
+hears into the one that was longest ago: the orthogonal map around each step of the paper.
 
 Source: Putzky & Welling 2019 (Invert to learn to invert).
 """
@@ -17,37 +21,48 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pointgen.geometry.pulls import means_near, pulled, towards
-from pointgen.networks.reversible import AdditiveBlock, ReversibleSequence
+from pointgen.networks.reversible import (
+    AdditiveBlock,
+    Gradients,
+    ReversibleSequence,
+    ReversibleStep,
+    Streams,
+)
 from pointgen.networks.revnet import SetLayers
 
 __all__ = ["InferenceMachine"]
 
 SPACING = 3.0  # neighbours of N points on a surface, in standardised units: about 3 / sqrt(N) apart
+SLOTS = 3  # of the first stream: for so many steps what was heard is kept apart
 NEAR = 1.0  # width of a neighbourhood, in spacings
 SEEN_AT, OWN_AT, PULLED_AT = 3, 2, 2  # numbers of kernels, from one spacing wide, doubling
 PULLS = 7 * (SEEN_AT + OWN_AT) + 4 * PULLED_AT
 
 
 class InferenceMachine(nn.Module):
-    """Restores clouds step by step; the same step each time, so of any number of steps.
+    """Restores clouds step by step.
+
+    Each step has weights of its own, as in the authors' code: the first ones go far, the last ones
+    set points right. Whoever wants more steps gets the last one again.
 
     Args:
-        width: channels of each of the two streams.
+        width: channels of the second stream, and of a slot of the first one.
         hidden: channels inside the networks of a step.
         facts: numbers that are known of each point of a start.
-        steps: how many are usual; a step is scaled by 1 / sqrt of it.
+        steps: how many differ.
     """
 
     def __init__(self, *, width: int, hidden: int, facts: int, steps: int) -> None:
         super().__init__()
-        self.width, self.scale = width, 1 / math.sqrt(steps)
+        self.width = width
+        self.memory = SLOTS * width
         self.look = nn.Sequential(
             nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden),
         )  # fmt: skip
-        self.inlet = nn.Linear(hidden + facts, 2 * width - 3)
-        self.listen = _Listening(width, hidden)
-        self.move = _Moving(width, hidden)
+        self.inlet = nn.Linear(hidden + facts, width - 3)
+        self.listen = nn.ModuleList(_Listening(width, hidden) for _ in range(steps))
+        self.move = nn.ModuleList(_Moving(self.memory, hidden, width) for _ in range(steps))
 
     def forward(self, points: Tensor, seen: Tensor, facts: Tensor, steps: int) -> Tensor:
         """Return the estimate (B, N, 3) after so many steps; the memory does not grow with them.
@@ -59,19 +74,31 @@ class InferenceMachine(nn.Module):
             steps: any number.
         """
         _, second = self.chain(seen, steps)(*self.start(points, seen, facts))
-        return second[..., :3]
+        # In training every process waits for a gradient of every parameter: zero, if not taken.
+        others = [
+            p.sum()
+            for step in (*self.listen[steps:], *self.move[steps:])
+            for p in step.parameters()
+        ]
+        return second[..., :3] + 0 * sum(others)
 
     def start(self, points: Tensor, seen: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two streams (B, N, W) before the first step."""
+        """Return the two streams, (B, N, S W) and (B, N, W), before the first step."""
         glance = self.look(seen).amax(dim=1, keepdim=True)  # (B, 1, H)
         known = torch.cat([glance.expand(-1, points.shape[1], -1), facts], dim=-1)
-        first, rest = self.inlet(known).split([self.width, self.width - 3], dim=-1)
-        return first, torch.cat([points, rest], dim=-1)
+        memory = points.new_zeros(*points.shape[:2], self.memory)
+        return memory, torch.cat([points, self.inlet(known)], dim=-1)
 
     def chain(self, seen: Tensor, steps: int) -> ReversibleSequence:
-        """Return the steps towards an observed cloud (B, M, 3), which share their weights."""
-        told = _Told(self.listen, seen.detach())
-        return ReversibleSequence(AdditiveBlock(told, self.move, self.scale) for _ in range(steps))
+        """Return the steps towards an observed cloud (B, M, 3)."""
+        seen, last, chain = seen.detach(), len(self.listen) - 1, list[ReversibleStep]()
+        for number in range(steps):
+            told = _Told(self.listen[min(number, last)], seen, self.memory)
+            chain += [
+                _Onward(self.width),
+                AdditiveBlock(told, self.move[min(number, last)], 1.0),
+            ]
+        return ReversibleSequence(chain)
 
     @torch.no_grad()
     def path(self, points: Tensor, seen: Tensor, facts: Tensor, steps: int) -> Tensor:
@@ -79,19 +106,41 @@ class InferenceMachine(nn.Module):
         streams, found = self.start(points, seen, facts), [points]
         for step in self.chain(seen, steps).steps:
             streams = step(*streams)
-            found.append(streams[1][..., :3])
+            if isinstance(step, AdditiveBlock):
+                found.append(streams[1][..., :3])
         return torch.stack(found, dim=1)
 
 
-class _Told(nn.Module):
-    """A network that is told of an observed cloud whenever it is called, in recomputation too."""
+class _Onward(ReversibleStep):
+    """Moves the channels of the first stream on, the last ones to the front."""
 
-    def __init__(self, network: nn.Module, seen: Tensor) -> None:
+    def __init__(self, slot: int) -> None:
         super().__init__()
-        self.network, self.seen = network, seen
+        self.slot = slot
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Streams:
+        return x1.roll(self.slot, -1), x2
+
+    def inverse(self, y1: Tensor, y2: Tensor) -> Streams:
+        return y1.roll(-self.slot, -1), y2
+
+    def pull_back(self, y: Streams, grad: Streams, into: Gradients) -> tuple[Streams, Streams]:
+        return self.inverse(*y), self.inverse(*grad)
+
+
+class _Told(nn.Module):
+    """A network that is told of an observed cloud whenever it is called, in recomputation too.
+
+    What it says is for the first channels of a stream; the others are left alone.
+    """
+
+    def __init__(self, network: nn.Module, seen: Tensor, width: int) -> None:
+        super().__init__()
+        self.network, self.seen, self.width = network, seen, width
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x, self.seen)
+        said = self.network(x, self.seen)
+        return functional.pad(said, (0, self.width - said.shape[-1]))
 
 
 class _Listening(nn.Module):
@@ -121,10 +170,10 @@ class _Listening(nn.Module):
 class _Moving(nn.Module):
     """How the second stream is moved by the first: at the beginning of a training, not at all."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, out: int) -> None:
         super().__init__()
-        self.layers = SetLayers(width, hidden)
-        self.straight = nn.Linear(width, width, bias=False)
+        self.layers = SetLayers(width, hidden, out)
+        self.straight = nn.Linear(width, out, bias=False)
         for last in (self.layers.second, self.straight):
             nn.init.zeros_(last.weight)
         nn.init.zeros_(self.layers.second.bias)

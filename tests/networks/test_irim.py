@@ -49,6 +49,20 @@ def test_gradients_are_those_of_plain_autograd(machine, given):
         assert one.abs().sum() > 0
 
 
+def test_steps_that_are_not_taken_get_a_gradient_of_zero(machine, given):
+    """Else the processes of a training would wait for it."""
+    machine(*given, 2).square().sum().backward()
+    taken = [p.grad.abs().sum() > 0 for p in machine.listen.parameters()]
+    each = len(taken) // 4
+    assert taken == [True] * 2 * each + [False] * 2 * each
+
+
+def test_more_steps_are_the_last_one_again(machine, given):
+    points, seen, facts = given
+    steps = machine.chain(seen, 6).steps
+    assert [step.g for step in steps[1::2]] == [*machine.move, machine.move[3], machine.move[3]]
+
+
 def test_several_clouds_may_wait_for_their_backward_pass(machine, given):
     """Each recomputation sees the cloud that its forward pass saw."""
     points, seen, facts = given
