@@ -1,8 +1,9 @@
-"""Memory and time of a deep encoder's training step: plain, checkpointed, reversible.
+"""Memory and time of a deep network's training step: plain, checkpointed, reversible.
 
-python benchmarks/memory.py [--depths 2 8 32 128] [--clouds 4] [--points 1024]
+python benchmarks/memory.py [--depths 2 8 32 128] [--clouds 4] [--points 1024] [--network revnet]
 
-The blocks are those of RevNet (64 channels a stream), in fp32 on one CPU thread. Each way at each
+The blocks are those of RevNet (64 channels a stream), or with `--network irim` the steps of an
+i-RIM (as wide, one step a block), in fp32 on one CPU thread. Each way at each
 depth has two processes: one whose largest resident memory is read, and whose allocator gives freed
 memory back at once, and one for the rest. What autograd keeps is counted by its hooks, without the
 parameters. Checkpoints are of each block, or of sqrt(depth) blocks each.
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from pointgen.networks.irim import InferenceMachine
 from pointgen.networks.reversible import ReversibleSequence, Streams
 from pointgen.networks.revnet import RevNetConfig
 
@@ -38,18 +40,19 @@ def main() -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[2, 8, 32, 128])
     parser.add_argument("--clouds", type=int, default=4)
     parser.add_argument("--points", type=int, default=1024)
+    parser.add_argument("--network", choices=tuple(NETWORKS), default="revnet")
     parser.add_argument("--way", choices=WAYS)
     parser.add_argument("--peak", action="store_true")
     options = parser.parse_args()
-    sizes = (options.clouds, options.points)
     if options.way:
-        found = (peak if options.peak else measured)(options.depths[0], options.way, *sizes)
+        step = Step(options.network, options.depths[0], options.clouds, options.points)
+        found = (peak if options.peak else measured)(step, options.way)
         print(json.dumps(found))
         return
     heads = ["depth", "way", "kept, MiB", "peak, MiB", "time", "gradients differ", "drift"]
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for depth in options.depths:
-        rows = {way: of_process(depth, way, *sizes) for way in WAYS}
+        rows = {way: of_process(options, depth, way) for way in WAYS}
         for way, row in rows.items():
             cells = [str(depth), way, f"{row['kept'] / MIB:.1f}", f"{row['peak'] / MIB:.0f}"]
             cells += [f"{row['seconds'] / rows['plain']['seconds']:.2f}"]
@@ -59,10 +62,11 @@ def main() -> None:
             print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def of_process(depth: int, way: str, clouds: int, points: int) -> dict[str, float]:
+def of_process(options: argparse.Namespace, depth: int, way: str) -> dict[str, float]:
     """Measure in a fresh process: the largest resident memory is one of a whole process."""
     command = [sys.executable, __file__, "--depths", str(depth), "--way", way]
-    command += ["--clouds", str(clouds), "--points", str(points)]
+    command += ["--clouds", str(options.clouds), "--points", str(options.points)]
+    command += ["--network", options.network]
     found: dict[str, float] = {}
     for more, settings in (([], {}), (["--peak"], {"MALLOC_MMAP_THRESHOLD_": "65536"})):
         done = subprocess.run(
@@ -76,29 +80,58 @@ def of_process(depth: int, way: str, clouds: int, points: int) -> dict[str, floa
     return found
 
 
+class Encoder:
+    """RevNet's blocks, and what they are given."""
+
+    def __init__(self, depth: int, points: Tensor) -> None:
+        self.network = RevNetConfig(depth=depth).build(32)
+        self.blocks, self._points = self.network.blocks, points
+
+    def start(self, most: int | None) -> Streams:
+        """Return the streams that the blocks are given, of so many points."""
+        first, second = (inlet(self._points[:, :most]) for inlet in self.network.inlets)
+        return first, second
+
+
+class Machine:
+    """The steps of an i-RIM, and what they are given."""
+
+    def __init__(self, depth: int, points: Tensor) -> None:
+        self.network = InferenceMachine(width=64, hidden=128, facts=1, steps=1)
+        for parameter in self.network.move.parameters():  # which begins as the identity
+            parameter.data += 0.02 * torch.randn_like(parameter)
+        self.blocks, self._points = self.network.chain(points[:, ::2], depth), points
+
+    def start(self, most: int | None) -> Streams:
+        """Return the streams that the steps are given, of so many points."""
+        points = self._points[:, :most]
+        return self.network.start(points, self._points[:, ::2], torch.zeros_like(points[..., :1]))
+
+
+NETWORKS = {"revnet": Encoder, "irim": Machine}
+
+
 class Step:
     """A training step but for the update of the weights."""
 
-    def __init__(self, depth: int, clouds: int, points: int) -> None:
+    def __init__(self, network: str, depth: int, clouds: int, points: int) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        self.network = RevNetConfig(depth=depth).build(32)
-        self.blocks = self.network.blocks
-        self.inputs = torch.randn(clouds, points, 3)
+        self._part = NETWORKS[network](depth, torch.randn(clouds, points, 3))
+        self.network, self.blocks = self._part.network, self._part.blocks
 
     def __call__(
         self, run: Callable[[Tensor, Tensor], Streams], most: int | None = None
     ) -> list[Tensor]:
         """Return the gradients of the blocks' parameters; `most` points are seen."""
         self.network.zero_grad()
-        y1, y2 = run(*(inlet(self.inputs[:, :most]) for inlet in self.network.inlets))
+        y1, y2 = run(*self._part.start(most))
         (y1.square().mean() + (y1 * y2).mean()).backward()
         return [p.grad for p in self.blocks.parameters() if p.grad is not None]
 
 
-def peak(depth: int, way: str, clouds: int, points: int) -> dict[str, float]:
+def peak(step: Step, way: str) -> dict[str, float]:
     """Return how many bytes a step takes at its peak."""
-    step = Step(depth, clouds, points)
     run = way_of(step.blocks, way)
     step(run, 8)  # libraries are loaded, and gradients have their place
     before = resident()
@@ -106,9 +139,8 @@ def peak(depth: int, way: str, clouds: int, points: int) -> dict[str, float]:
     return {"peak": resident() - before}
 
 
-def measured(depth: int, way: str, clouds: int, points: int) -> dict[str, float]:
+def measured(step: Step, way: str) -> dict[str, float]:
     """Return bytes kept, seconds of CPU time, and how exact the gradients are."""
-    step = Step(depth, clouds, points)
     run = way_of(step.blocks, way)
     step(run)
     seconds = min(timed(lambda: step(run)) for _ in range(REPEATS))

@@ -26,7 +26,7 @@ from pydantic_core import ErrorDetails
 
 from pointgen.datasets import DataConfig, PairsConfig, RenderingsConfig
 from pointgen.files import atomic
-from pointgen.models import InterpretationConfig, IRevNetConfig, ModelConfig
+from pointgen.models import InterpretationConfig, IRevNetConfig, IRIMConfig, ModelConfig
 
 __all__ = ["ConfigError", "Experiment", "TrainConfig", "read_config", "write_config"]
 
@@ -152,10 +152,20 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _points_fit(self) -> Self:
-        if isinstance(self.model, IRevNetConfig) and self.data.num_points != self.model.points:
+        if not isinstance(self.model, IRevNetConfig | IRIMConfig):
+            return self
+        if self.data.num_points != self.model.points:
             raise ValueError(
                 f"data.num_points: expected {self.model.points}, the points of the model, got "
                 f"{self.data.num_points}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _precise_enough(self) -> Self:
+        if isinstance(self.model, IRIMConfig) and self.train.tf32:
+            raise ValueError(
+                "train.tf32: expected false, TF32 is too coarse for an i-RIM's kernels"
             )
         return self
 

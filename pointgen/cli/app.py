@@ -24,6 +24,7 @@ from pointgen.cli.interpolate import interpolate
 from pointgen.cli.mesh import mesh
 from pointgen.cli.probe import probe
 from pointgen.cli.reconstruct import reconstruct
+from pointgen.cli.restore import complete, denoise, upsample
 from pointgen.cli.score import score
 from pointgen.cli.together import leave, plain, speaks, stands_by
 from pointgen.cli.train import train
@@ -38,8 +39,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    demo, train, generate, reconstruct, interpolate, edit, classify, probe, score, evaluate,
-    view, mesh, convert, info,
+    demo, train, generate, reconstruct, interpolate, edit, complete, denoise, upsample, classify,
+    probe, score, evaluate, view, mesh, convert, info,
 )  # fmt: skip
 for verb in VERBS:
     app.command()(verb)

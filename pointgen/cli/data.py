@@ -9,6 +9,7 @@ import typer
 
 from pointgen.cli.check import check
 from pointgen.cli.console import progress, say
+from pointgen.cli.damage import damage
 from pointgen.cli.options import Force, Seed
 from pointgen.cli.pack import pack
 from pointgen.cli.render import render
@@ -17,6 +18,7 @@ __all__ = ["data_app"]
 
 data_app = typer.Typer()
 data_app.command()(check)
+data_app.command()(damage)
 data_app.command()(pack)
 data_app.command()(render)
 

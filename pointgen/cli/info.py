@@ -76,6 +76,7 @@ def _kind_of(model: ModelConfig) -> dict[str, Any]:
         "irevnet": {"points", "levels", "blocks"},
         "hybrid": {"labelled", "flow_weight"},
         "interpretation": {"factors"},
+        "irim": {"points", "steps", "width"},
     }[model.kind]
     more = {"image_size": model.image_size, "categories": list(model.categories)}
     return model.model_dump(include=shown) | more

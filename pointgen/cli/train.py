@@ -70,6 +70,8 @@ def _next(experiment: Experiment, run: Path) -> str:
         return f"pointgen classify {run} CLOUD"
     if model.kind == "interpretation":
         return f"pointgen edit {run} CLOUD --scale {next(iter(model.factors))}=2 -o OUT"
+    if model.kind == "irim":
+        return f"pointgen {model.tasks[0]} {run} CLOUD -o OUT"
     if model.kind == "pointflow" and model.prior.kind == "none":  # nothing to draw codes from
         return f"pointgen reconstruct {run} INPUT -o OUT"
     return f"pointgen generate {run} -o {run}/samples/new.npy -n 16"

@@ -11,13 +11,16 @@ from pointgen.models.base import (
     ImageConditioned,
     Loss,
     PointCloudModel,
+    Restorer,
     SeesImages,
+    Task,
     Watchable,
 )
 from pointgen.models.cflow import CFlowConfig
 from pointgen.models.hybrid import HybridConfig
 from pointgen.models.interpretation import InterpretationConfig
 from pointgen.models.irevnet import IRevNetConfig
+from pointgen.models.irim import IRIMConfig
 from pointgen.models.pointflow import PointFlowConfig
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "Classifier",
     "Condition",
     "HybridConfig",
+    "IRIMConfig",
     "IRevNetConfig",
     "ImageConditioned",
     "InterpretationConfig",
@@ -33,11 +37,18 @@ __all__ = [
     "ModelConfig",
     "PointCloudModel",
     "PointFlowConfig",
+    "Restorer",
     "SeesImages",
+    "Task",
     "Watchable",
 ]
 
 ModelConfig = Annotated[
-    PointFlowConfig | CFlowConfig | IRevNetConfig | HybridConfig | InterpretationConfig,
+    PointFlowConfig
+    | CFlowConfig
+    | IRevNetConfig
+    | HybridConfig
+    | InterpretationConfig
+    | IRIMConfig,
     Field(discriminator="kind"),
 ]

@@ -22,11 +22,15 @@ __all__ = [
     "ImageConditioned",
     "Loss",
     "PointCloudModel",
+    "Restorer",
     "SeesImages",
+    "Task",
     "Watchable",
 ]
 
 CodeChoice = Literal["sample", "mean", "mode"]
+Task = Literal["complete", "denoise", "upsample"]
+"""What is the matter with a cloud: a side is missing, its points are noisy, or they are few."""
 
 
 @dataclass(frozen=True)
@@ -192,3 +196,34 @@ class SeesImages(Protocol):
 
     def see(self, image: Tensor) -> Tensor:
         """Map pictures (B, 3, H, W) to features (B, F)."""
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """A model that restores damaged clouds step by step."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it can undo."""
+
+    def damaged(self, points: Tensor, task: Task, *, generator: Generator | None = None) -> Tensor:
+        """Return clouds (B, N, 3), data units, as badly off as it was trained on: (B, M, 3)."""
+
+    def restore(
+        self,
+        points: Tensor,
+        task: Task,
+        num_points: int,
+        *,
+        steps: int | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Return the way (B, steps + 1, num_points, 3), data units, to restored clouds.
+
+        Args:
+            points: (B, M, 3), damaged, data units.
+            task: what is the matter with them.
+            num_points: of the restored clouds.
+            steps: None is the model's own number.
+            generator: of what is random.
+        """

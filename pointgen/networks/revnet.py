@@ -13,7 +13,7 @@ from pointgen.networks.batchnorm import BatchNorm
 from pointgen.networks.pointnet import dense
 from pointgen.networks.reversible import AdditiveBlock, ReversibleSequence
 
-__all__ = ["RevNet", "RevNetConfig"]
+__all__ = ["RevNet", "RevNetConfig", "SetLayers"]
 
 
 class RevNetConfig(BaseModel):
@@ -77,15 +77,15 @@ class SetLayers(nn.Module):
     twice. The last layers of the encoder have the usual ones.
     """
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, out: int | None = None) -> None:
         super().__init__()
         self.first = nn.Linear(width, hidden)
         self.norm = nn.LayerNorm(hidden)
         self.whole = nn.Linear(hidden, hidden, bias=False)
-        self.second = nn.Linear(hidden, width)
+        self.second = nn.Linear(hidden, width if out is None else out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map whole clouds of features (B, N, W) to (B, N, W)."""
+        """Map whole clouds of features (B, N, W) to (B, N, W), or as wide as it was built for."""
         h = self.norm(self.first(x))
         told = self.whole(h.max(dim=1, keepdim=True).values)  # (B, 1, H)
         return self.second(functional.relu(h + told))

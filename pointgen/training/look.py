@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from pointgen.batch import Batch, collate
 from pointgen.config import TrainConfig
 from pointgen.flows.solver import SolveError
-from pointgen.models import Autoencoder, PointCloudModel
+from pointgen.models import Autoencoder, PointCloudModel, Restorer
 from pointgen.models.cflow import CFlow
 from pointgen.training.making import (
     answers_pictures,
@@ -24,6 +24,7 @@ from pointgen.training.making import (
     generates,
     most_points,
     reconstructed,
+    restored,
     usual_code,
 )
 from pointgen.training.stream import Use, mix
@@ -122,6 +123,8 @@ def look(model: PointCloudModel, held_out: Fixed | None, config: TrainConfig) ->
         device = next(model.parameters()).device
         if isinstance(model, Autoencoder):
             ways["reconstructions"] = partial(_reconstructions, model, held_out, config, device)
+        if isinstance(model, Restorer):
+            ways["restored clouds"] = partial(_restored, model, held_out, config, device)
         if answers_pictures(model):
             ways["clouds from pictures"] = partial(_answers, model, held_out, config)
         if isinstance(model, CFlow) and not model.makes_clouds:
@@ -167,6 +170,27 @@ def _reconstructions(
     picture = draw([*truth, *made[solved]], captions=captions, columns=len(solved), size=SIZE)
     meaning = "Held-out shapes, and below each what came back of its code"
     return Seen(meaning, picture, made[solved], len(made) - len(solved))
+
+
+def _restored(model: Restorer, held_out: Fixed, config: TrainConfig, device: torch.device) -> Seen:
+    """Draw held-out clouds in a row, and above it each damaged in every way, and restored."""
+    from pointgen.view.still import draw
+
+    batch, noise = _some(held_out, COLUMNS), _noise(config)
+    points = batch.points.to(device)
+    clouds: list[Tensor] = []
+    captions: list[str] = []
+    for task in model.tasks:
+        damaged = model.damaged(points, task, generator=noise)
+        made = restored(model, damaged, task, points.shape[1], generator=noise)
+        clouds += [*damaged.cpu(), *made]
+        captions += [f"to {task}"] * len(batch) + ["restored"] * len(batch)
+    ends = [c for c, name in zip(clouds, captions, strict=True) if name == "restored"]
+    picture = draw(
+        [*clouds, *batch.points], captions=[*captions, *batch.id], columns=len(batch), size=SIZE
+    )
+    meaning = "Held-out shapes at the bottom, and above them damaged and restored in every way"
+    return Seen(meaning, picture, torch.stack(ends))
 
 
 def _answers(model: PointCloudModel, held_out: Fixed, config: TrainConfig) -> Seen:

@@ -13,12 +13,15 @@ from pointgen.models import (
     Condition,
     ImageConditioned,
     PointCloudModel,
+    Restorer,
     SeesImages,
+    Task,
 )
 from pointgen.models.around import pointflow_of
 from pointgen.models.base import CodeChoice
 from pointgen.models.cflow import CFlow
 from pointgen.models.irevnet import IRevNetClassifier
+from pointgen.models.irim import IRIM
 
 __all__ = [
     "Advance",
@@ -29,6 +32,7 @@ __all__ = [
     "generates",
     "most_points",
     "reconstructed",
+    "restored",
     "usual_code",
 ]
 
@@ -42,7 +46,7 @@ def generates(model: PointCloudModel) -> bool:
     """Whether the model can make new shapes: an autoencoder without a prior cannot."""
     if (flow := pointflow_of(model)) is not None:
         return flow.prior is not None
-    return not isinstance(model, IRevNetClassifier)
+    return not isinstance(model, IRevNetClassifier | IRIM)
 
 
 def answers_pictures(model: PointCloudModel) -> bool:
@@ -120,6 +124,17 @@ def reconstructed(
     num_points = most_points(model, num_points)
     clouds = [
         model.decode(model.encode(part), num_points, generator=generator).cpu()
+        for part in points.split(AT_ONCE)
+    ]
+    return torch.cat(clouds)
+
+
+def restored(
+    model: Restorer, points: Tensor, task: Task, num_points: int, *, generator: Generator
+) -> Tensor:
+    """Restore damaged clouds (B, M, 3) on the model's device to (B, num_points, 3), on the CPU."""
+    clouds = [
+        model.restore(part, task, num_points, generator=generator)[:, -1].cpu()
         for part in points.split(AT_ONCE)
     ]
     return torch.cat(clouds)

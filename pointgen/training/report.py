@@ -57,7 +57,7 @@ class Made:
         """The scores of the model itself by name."""
         found = dict(self.sheet.scores) if self.sheet else {}
         found |= {"accuracy": self.accuracy["mean"]} if self.accuracy else {}
-        for row in ("reconstruction", "from the picture"):
+        for row in ("reconstruction", "from the picture", "complete", "denoise", "upsample"):
             means = self.pairs.scores.get(row, {}).get("mean", {}) if self.pairs else {}
             found |= {f"{name} ({row})": means[name] for name in SHOWN if name in means}
         return found

@@ -15,7 +15,7 @@ from pointgen.metrics.by_category import by_category
 from pointgen.metrics.evaluate import Scoring, evaluate
 from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
 from pointgen.metrics.sheet import Sheet
-from pointgen.models import Autoencoder, Classifier, PointCloudModel
+from pointgen.models import Autoencoder, Classifier, PointCloudModel, Restorer
 from pointgen.training.look import evenly
 from pointgen.training.making import (
     Advance,
@@ -25,6 +25,7 @@ from pointgen.training.making import (
     from_pictures,
     most_points,
     reconstructed,
+    restored,
     usual_code,
 )
 
@@ -35,6 +36,12 @@ THRESHOLD = Threshold.parse("1%")
 ROWS = {
     "reconstruction": "this run's cloud for the code of the held-out one",
     "from the picture": "this run's cloud for the held-out picture",
+    "complete": "this run's cloud for the held-out one without a side",
+    "denoise": "this run's cloud for the held-out one with noise",
+    "upsample": "this run's cloud for a few points of the held-out one",
+    "to complete": "the held-out cloud without that side, as it was given",
+    "to denoise": "the held-out cloud with that noise, as it was given",
+    "to upsample": "those few points, as they were given",
     "another shape": "the true cloud of another held-out shape: what a guess gets",
     "same surface": "another draw of the true surface: what cannot be beaten but by luck",
 }
@@ -118,7 +125,7 @@ def accuracy(model: PointCloudModel, held_out: CloudDataset, count: int) -> dict
 
 def has_pairs(model: PointCloudModel) -> bool:
     """Whether the model makes clouds that have a truth of their own."""
-    return isinstance(model, Autoencoder) or answers_pictures(model)
+    return isinstance(model, Autoencoder | Restorer) or answers_pictures(model)
 
 
 def score_pairs(
@@ -152,6 +159,12 @@ def score_pairs(
             generator=Generator().manual_seed(seed),
             advance=advance,
         )
+    if isinstance(model, Restorer):
+        noise = Generator().manual_seed(seed)
+        for task in model.tasks:
+            given = model.damaged(batch.points.to(device), task, generator=noise)
+            rows[f"to {task}"] = given.cpu()
+            rows[task] = restored(model, given, task, points, generator=noise)
     solved = torch.stack([clouds.isfinite().flatten(1).all(1) for clouds in rows.values()]).all(0)
     if not bool(solved.any()):
         raise ValueError(f"none of {len(solved)} clouds could be solved")

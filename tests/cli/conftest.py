@@ -98,6 +98,30 @@ report_shapes = 2
 """
 
 
+RESTORER_CONFIG = """
+[model]
+kind = "irim"
+points = 64
+steps = 2
+width = 8
+hidden = 8
+
+[data]
+kind = "procedural"
+size = 8
+val_size = 2
+test_size = 4
+num_points = 64
+
+[train]
+steps = 3
+batch_size = 4
+log_every = 1
+preview_every = 2
+report_shapes = 2
+"""
+
+
 @pytest.fixture(autouse=True)
 def _single_precision(_double_and_seeded):
     """People run the command line in torch's own precision."""
@@ -173,3 +197,15 @@ def drawing_run(image_run, tmp_path_factory):
     assert call("train", image_run.parent / "config.toml", *settings) == 0
     torch.set_default_dtype(before)
     return out
+
+
+@pytest.fixture(scope="session")
+def restorer(tmp_path_factory):
+    """An i-RIM; its config lies beside it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    folder = tmp_path_factory.mktemp("restorer")
+    (folder / "small.toml").write_text(RESTORER_CONFIG)
+    assert call("train", folder / "small.toml", "--out", folder / "run", "--device", "cpu") == 0
+    torch.set_default_dtype(before)
+    return folder / "run"

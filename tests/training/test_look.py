@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pointgen.batch import Item
 from pointgen.config import TrainConfig
 from pointgen.flows.solver import SolveError, Solver
-from pointgen.models import PointFlowConfig
+from pointgen.models import IRIMConfig, PointFlowConfig
 from pointgen.models.cflow import CFlowConfig
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.conditioning import ConditionerConfig
@@ -66,6 +66,9 @@ KINDS = {
         image_pointflow, ["new shapes", "reconstructions", "clouds from pictures"]
     ),
     "cflow": (lambda: cflow("image_to_cloud"), ["new shapes", "clouds from pictures"]),
+    "restoring": (
+        lambda: IRIMConfig(points=64, steps=2, width=8, hidden=8).build(), ["restored clouds"]
+    ),
     "drawing": (lambda: cflow("cloud_to_image"), ["new shapes", "pictures of clouds"]),
 }  # fmt: skip
 
