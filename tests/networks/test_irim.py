@@ -58,7 +58,7 @@ def test_steps_that_are_not_taken_get_a_gradient_of_zero(machine, given):
 
 
 def test_more_steps_are_the_last_one_again(machine, given):
-    points, seen, facts = given
+    _, seen, _ = given
     steps = machine.chain(seen, 6).steps
     assert [step.g for step in steps[1::2]] == [*machine.move, machine.move[3], machine.move[3]]
 
