@@ -9,8 +9,8 @@ With p_h(x | y) the mixture of Gaussians of standard deviation h around the poin
   told.
 
 They are smooth, so that what is computed again from points that are off by rounding is off by no
-more, which the nearest points are not. Where they are differentiated, the weights of the mixture
-are held, as the steps of EM and ICP hold them: the derivative then takes no (N, M) matrix.
+more, which the nearest points are not. No derivative takes an (N, M) matrix: that of the way
+`towards` y is known from the covariance that is found with it, and the others are left out.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def towards(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
     """Return for each point of x the way to the mean of y near it, and how y lies there.
 
     Args:
-        x: (B, N, 3).
-        y: (B, M, 3), in the same units.
+        x: (B, N, 3); the way is differentiated by it.
+        y: (B, M, 3), in the same units; it gets no gradient.
         width: standard deviation h of the narrowest kernel, same units.
         levels: number of kernels, each twice as wide as the one before.
 
@@ -43,11 +43,12 @@ def towards(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
         moments = torch.cat([y, y[..., row] * y[..., column], torch.ones_like(y[..., :1])], dim=-1)
         sums = [weights @ moments for weights in _weights(x, y, width, levels, dim=2)]
         found = [_shape(each[..., :9] / each[..., 9:], row, column) for each in sums]
-    return [_way(x, *each) for each in found]
+    widths = (width * 2**level for level in reversed(range(levels)))
+    return [_way(x, *each, h) for each, h in zip(found, widths, strict=True)]
 
 
-def _shape(means: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mean (..., 3), the covariance over its trace (..., 3, 3), and the trace (..., 1).
+def _shape(means: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean (..., 3) and the covariance (..., 3, 3).
 
     Args:
         means: (..., 9), of the coordinates and of their products.
@@ -57,19 +58,22 @@ def _shape(means: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor, 
     mean, products = means[..., :3], means[..., 3:] - means[..., row] * means[..., column]
     full = products.new_zeros(*products.shape[:-1], 3, 3)
     full[..., row, column] = full[..., column, row] = products
-    trace = full.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True).clamp_min(0)
-    return mean, full / (trace.unsqueeze(-1) + 1e-6), trace
+    return mean, full
 
 
-def _way(x: Tensor, mean: Tensor, share: Tensor, trace: Tensor) -> Tensor:
-    way = mean - x
-    within = (share * way.unsqueeze(-2)).sum(-1)
+def _way(x: Tensor, mean: Tensor, covariance: Tensor, width: float) -> Tensor:
+    """Return the seven numbers; the way's derivative is covariance / h^2 - 1."""
+    moved = covariance / width**2 * (x - x.detach()).unsqueeze(-2)
+    way = mean + moved.sum(-1) - x
+    trace = covariance.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True).clamp_min(0)
+    within = (covariance * way.unsqueeze(-2)).sum(-1) / (trace + 1e-6)
     far = (trace + way.detach().square().sum(-1, keepdim=True)).sqrt()
     return torch.cat([way, within, far], dim=-1)
 
 
+@torch.no_grad()
 def pulled(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
-    """Return for each point of x how those points of y pull that it explains.
+    """Return for each point of x how those points of y pull that it explains; without gradients.
 
     Args:
         x: (B, N, 3).
@@ -81,12 +85,11 @@ def pulled(x: Tensor, y: Tensor, width: float, levels: int) -> list[Tensor]:
         (B, N, 4) for each, the widest first: the pull, and how much of y the point explains; the
         mean of that over points is 1.
     """
-    with torch.no_grad():
-        moments = torch.cat([y, torch.ones_like(y[..., :1])], dim=-1)
-        sums = []
-        for weights in _weights(x, y, width, levels, dim=1):
-            explained = weights.sum(1).unsqueeze(-1)  # (B, M, 1)
-            sums.append(weights @ (moments / explained) * (x.shape[1] / y.shape[1]))
+    moments = torch.cat([y, torch.ones_like(y[..., :1])], dim=-1)
+    sums = []
+    for weights in _weights(x, y, width, levels, dim=1):
+        explained = weights.sum(1).unsqueeze(-1)  # (B, M, 1)
+        sums.append(weights @ (moments / explained) * (x.shape[1] / y.shape[1]))
     return [torch.cat([each[..., :3] - each[..., 3:] * x, each[..., 3:]], dim=-1) for each in sums]
 
 

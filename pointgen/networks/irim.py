@@ -194,6 +194,6 @@ def pulls(points: Tensor, seen: Tensor) -> Tensor:
     theirs, own = (SPACING / math.sqrt(cloud.shape[1]) for cloud in (seen, points))
     with torch.autocast(points.device.type, enabled=False):  # half precision is too coarse for it
         found = towards(points, seen, theirs, SEEN_AT)
-        found += towards(points, points, own, OWN_AT)
+        found += towards(points.detach(), points.detach(), own, OWN_AT)
         found += pulled(points, seen, max(own, theirs), PULLED_AT)
     return torch.cat(found, dim=-1)

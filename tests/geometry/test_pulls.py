@@ -64,13 +64,17 @@ def test_far_from_everything_the_nearest_points_remain(clouds):
     assert pulled(far, y, 1e-2, 1)[0].isfinite().all()
 
 
-def test_weights_are_held_where_it_is_differentiated(clouds):
+def test_the_way_is_differentiated_exactly(clouds):
     x, y = clouds
-    found = gradient(lambda at: towards(at, y, 0.5, 1)[0][..., :3], x)
-    torch.testing.assert_close(found, -torch.ones_like(x))
-    load = pulled(x, y, 0.5, 1)[0][..., 3:]
-    found = gradient(lambda at: pulled(at, y, 0.5, 1)[0][..., :3], x)
-    torch.testing.assert_close(found, -load.expand_as(x))
+    weight = torch.randn(2, 12, 3)
+
+    def naive(at, width):
+        return log_kernels(at, y, width).softmax(2) @ y - at
+
+    for place, width in enumerate(reversed(WIDTHS)):
+        found = gradient(lambda at, n=place: weight * towards(at, y, 0.4, 3)[n][..., :3], x)
+        torch.testing.assert_close(found, gradient(lambda at, h=width: weight * naive(at, h), x))
+    assert not pulled(x.requires_grad_(), y, 0.5, 1)[0].requires_grad
 
 
 def test_means_near_are_by_a_gaussian(clouds):
