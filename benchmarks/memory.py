@@ -98,8 +98,10 @@ class Machine:
 
     def __init__(self, depth: int, points: Tensor) -> None:
         self.network = InferenceMachine(width=64, hidden=128, facts=1, steps=1)
-        for parameter in self.network.move.parameters():  # which begins as the identity
-            parameter.data += 0.02 * torch.randn_like(parameter)
+        # A step begins as the identity; all of them together go as far whatever their number, as
+        # trained ones do. Random steps that go far each are chaos, which cannot be recomputed.
+        for parameter in self.network.move.parameters():
+            parameter.data += 0.02 / depth * torch.randn_like(parameter)
         self.blocks, self._points = self.network.chain(points[:, ::2], depth), points
 
     def start(self, most: int | None) -> Streams:
@@ -126,7 +128,7 @@ class Step:
         """Return the gradients of the blocks' parameters; `most` points are seen."""
         self.network.zero_grad()
         y1, y2 = run(*self._part.start(most))
-        (y1.square().mean() + (y1 * y2).mean()).backward()
+        (y1.square().mean() + y2.square().mean()).backward()
         return [p.grad for p in self.blocks.parameters() if p.grad is not None]
 
 

@@ -19,6 +19,7 @@ def test_the_promised_configs_are_there():
         "pointflow_airplane_ae", "matching_airplane", "matching_meshes",
         "image_quickstart", "image_chair", "cflow_quickstart", "cflow_chair",
         "hybrid_quickstart", "hybrid_modelnet", "edit_quickstart", "edit_shapenet",
+        "irim_quickstart", "irim_shapenet",
     }  # fmt: skip
 
 

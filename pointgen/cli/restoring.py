@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Generator, Tensor
 
-    from pointgen.models import Task
+    from pointgen.models import Restorer, Task
+    from pointgen.models.pointflow import PointFlow
 
 __all__ = ["Request", "restored"]
 
@@ -130,7 +131,7 @@ def _way(run: Path, request: Request) -> Restore:
     )
 
 
-def _by_steps(run: Path, model: Any, request: Request) -> Restore:
+def _by_steps(run: Path, model: Restorer, request: Request) -> Restore:
     import torch
 
     if request.task not in model.tasks:
@@ -152,7 +153,7 @@ def _by_steps(run: Path, model: Any, request: Request) -> Restore:
     return restore
 
 
-def _by_codes(model: Any, most: int, request: Request) -> Restore:
+def _by_codes(model: PointFlow, most: int, request: Request) -> Restore:
     import torch
 
     from pointgen.flows.continuous import solving_with
