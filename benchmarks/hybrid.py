@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from pointgen.batch import Batch, collate
-from pointgen.cli.score import How, Scorer
+from pointgen.cli.score import How, surprises, with_densities
 from pointgen.config import Experiment, read_config
 from pointgen.datasets.procedural.shapes import CATEGORIES
 from pointgen.metrics.outliers import auroc, share_as_strange, unlikeness
@@ -85,20 +85,19 @@ def strangers(experiment: Experiment, run: Path, held_out: str) -> list[float]:
     """Return how well three scores tell shapes of another category from known ones (AUROC)."""
     data = experiment.data.model_copy(update={"categories": (held_out,)})
     strange = collate(list(data.build("test")))
-    scorer = Scorer(run, How(DRAWS, 0.0, STEPS, 0, "model", "cpu"), 0, None)
-    shares, surprises = [], []
+    flow, how = with_densities(run, load(run)), How(DRAWS, 0.0, STEPS, 0, "model", "cpu")
+    shares, surprise = [], []
     for batch in (whole(experiment, "val"), whole(experiment, "test"), strange):
         shares.append(probabilities(run, batch))
-        surprises.append(scorer.surprises([cloud.numpy() for cloud in batch.points], ""))
+        surprise.append(surprises(flow, [cloud.numpy() for cloud in batch.points], how, ""))
     unsure = [1 - found.amax(-1).numpy() for found in shares]
     category = [found.argmax(-1).numpy() for found in shares]
     unlike = [
-        unlikeness(surprises[place], category[place], surprises[0], category[0])
-        for place in range(3)
+        unlikeness(surprise[place], category[place], surprise[0], category[0]) for place in range(3)
     ]
     both = [np.stack([unsure[place], unlike[place]]) for place in range(3)]
     either = [-share_as_strange(scores, both[0]) for scores in both]
-    return [auroc(of[1], of[2]) for of in (unsure, surprises, unlike, either)]
+    return [auroc(of[1], of[2]) for of in (unsure, surprise, unlike, either)]
 
 
 def whole(experiment: Experiment, split: str) -> Batch:

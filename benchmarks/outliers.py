@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from pointgen.cli.inputs import Shapes
 from pointgen.cli.score import How, Scorer
 from pointgen.datasets.procedural.shapes import make_shape
-from pointgen.files import write_clouds
 from pointgen.geometry.sampling import sample_surface
 from pointgen.metrics.outliers import auroc
 from pointgen.training.checkpoint import read_run
@@ -43,11 +42,15 @@ def main() -> None:
         clouds[category] = [drawn(category, i, options.points) for i in range(options.shapes)]
     for kind in (seat, plate):
         clouds[kind.__name__] = [kind(10_000 + i, options.points) for i in range(options.shapes)]
-    with TemporaryDirectory() as folder:
-        rows = {}
-        for name, group in clouds.items():
-            write_clouds(Path(folder) / f"{name}.npy", np.stack(group).astype(np.float32))
-            rows[name] = scorer.rows([Path(folder) / f"{name}.npy"], name).values()
+    rows = {
+        name: scorer.rows(
+            Shapes(
+                [str(i) for i in range(len(group))], [cloud.astype(np.float32) for cloud in group]
+            ),
+            name,
+        ).values()
+        for name, group in clouds.items()
+    }
     columns = {
         score: {name: np.array([row[score] for row in group]) for name, group in rows.items()}
         for score in scorer.names

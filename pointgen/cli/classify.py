@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +14,10 @@ from pointgen.cli.encoding import read_inputs, seeing
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
 from pointgen.cli.pictured import CaptionedPng, check_png, write_png
-from pointgen.cli.score import How, Scorer
+from pointgen.cli.score import How, surprises, with_densities
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from pointgen.models import Classifier
@@ -61,10 +64,7 @@ def classify(
             f"{run}: its model does not tell categories apart; one of kind hybrid or irevnet does "
             "(configs/hybrid_quickstart.toml, configs/irevnet_quickstart.toml)"
         )
-    scorer = None
-    if reject is not None:  # before the work: not every classifier has densities
-        steps = STEPS if any(isinstance(part, CNF) for part in model.modules()) else None
-        scorer = Scorer(run, How(DRAWS, 0.0, steps, seed, weights, on), 0, None)
+    flow = None if reject is None else with_densities(run, model)  # not every classifier has them
     seen, shapes = seeing(run, on, seed), read_inputs(inputs, seed)
     clouds, rows = [], []
     with progress("classifying") as advance, torch.no_grad():
@@ -83,8 +83,10 @@ def classify(
     }
     result: dict[str, Any] = {"run": str(run), "categories": list(model.categories)}
     result["clouds"] = found
-    if scorer is not None and reject is not None:
-        strange = _as_strange(run, model, scorer, clouds, shares, reject)
+    if flow is not None and reject is not None:
+        steps = STEPS if any(isinstance(part, CNF) for part in flow.modules()) else None
+        score = partial(surprises, flow, how=How(DRAWS, 0.0, steps, seed, weights, on))
+        strange = _as_strange(run, model, score, clouds, shares, reject)
         result["as_strange"] = dict(zip(shapes.ids, strange, strict=True))
         result["unknown"] = [id for id, share in result["as_strange"].items() if share <= reject]
     unknown = set(result.get("unknown", ()))
@@ -105,7 +107,7 @@ def classify(
 def _as_strange(
     run: Path,
     model: Classifier,
-    scorer: Scorer,
+    score: Callable[..., np.ndarray],
     clouds: list[Tensor],
     shares: Tensor,
     reject: float,
@@ -128,8 +130,8 @@ def _as_strange(
             " take a larger one, or a run with more val shapes"
         )
     known_shares = classified(model, known.to(clouds[0].device))
-    usual = scorer.surprises([points.numpy() for points in known], "scoring the known")
-    found = scorer.surprises([points.cpu().numpy() for points in clouds], "scoring")
+    usual = score([points.numpy() for points in known], title="scoring the known")
+    found = score([points.cpu().numpy() for points in clouds], title="scoring")
     category, known_category = (of.argmax(-1).numpy() for of in (shares, known_shares))
     try:
         unlike = unlikeness(found, category, usual, known_category)

@@ -13,7 +13,7 @@ import typer
 
 from pointgen.cli.console import print_json, progress, say
 from pointgen.cli.encoding import read_inputs, seeing
-from pointgen.cli.inputs import torch_device
+from pointgen.cli.inputs import Shapes, torch_device
 from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
 from pointgen.cli.pictured import CaptionedPng, check_png, write_png
 from pointgen.cli.sampling import solver_with
@@ -21,9 +21,10 @@ from pointgen.cli.sampling import solver_with
 if TYPE_CHECKING:
     import numpy as np
 
+    from pointgen.models import PointCloudModel
     from pointgen.models.pointflow import PointFlow
 
-__all__ = ["score"]
+__all__ = ["How", "Scorer", "score", "surprises", "with_densities"]
 
 AT_ONCE = 16  # clouds, where scores are only compared with each other
 REACH = 4.0  # standard deviations around the mean, of the box whose cells a compressor is given
@@ -86,18 +87,18 @@ def score(
     check_png(png, force=force)
     how = How(draws, noise, steps, seed, weights, torch_device(device))
     scorer = Scorer(run, how, reference, background)
-    rows = scorer.rows(inputs, "scoring")
+    shapes = read_inputs(inputs, seed)
+    rows = scorer.rows(shapes, "scoring")
     found: dict[str, Any] = {"run": str(run), "unit": "nats a point", "clouds": rows}
     if known:
         from pointgen.metrics.outliers import auroc
 
-        theirs = scorer.rows(known, "scoring the known")
+        theirs = scorer.rows(read_inputs(known, seed), "scoring the known")
         found["known"] = theirs
         found["auroc"] = {
             name: auroc(_column(theirs, name), _column(rows, name)) for name in scorer.names
         }
     if png is not None:
-        shapes = read_inputs(inputs, seed)
         titles = [f"{rows[id]['log_prob']:.2f} nats a point" for id in shapes.ids]
         write_png(png, shapes.points, titles)
     if json:
@@ -131,13 +132,13 @@ class Scorer:
             ValueError: A model has no densities, or the training shapes are not there.
         """
         self._how = how
-        self._model = _scored(run, how)
-        self._background = None if background is None else _scored(background, how)
+        self._model = _loaded(run, how)
+        self._background = None if background is None else _loaded(background, how)
         self._seen = seeing(run, "cpu", how.seed)
         self._usual: float | None = None
         if reference:
-            clouds = _training_shapes(run, reference)
-            found = self._evidence(self._model, self._blurred(clouds), "scoring training shapes")
+            clouds = _blurred(_training_shapes(run, reference), how)
+            found = _evidence(self._model, clouds, how, "scoring training shapes")
             self._usual = -sum(row["log_prob"] for row in found) / len(found)
 
     @property
@@ -146,16 +147,16 @@ class Scorer:
         there = {"typicality": self._usual is not None, "ratio": self._background is not None}
         return [name for name in SCORES if there.get(name, True)]
 
-    def rows(self, paths: Sequence[Path], title: str) -> dict[str, dict[str, float]]:
+    def rows(self, shapes: Shapes, title: str) -> dict[str, dict[str, float]]:
         """Score clouds; return a row of numbers, nats a point, for each by its id."""
         from pointgen.metrics.outliers import code_length
 
-        shapes = read_inputs(paths, self._how.seed)
-        clouds = self._blurred([self._seen(cloud)[0][0].numpy() for cloud in shapes.points])
-        rows = self._evidence(self._model, clouds, title)
+        seen = [self._seen(cloud)[0][0].numpy() for cloud in shapes.points]
+        clouds = _blurred(seen, self._how)
+        rows = _evidence(self._model, clouds, self._how, title)
         others: list[dict[str, float]] = []
         if self._background is not None:
-            others = self._evidence(self._background, clouds, f"{title}: background")
+            others = _evidence(self._background, clouds, self._how, f"{title}: background")
         units = self._model.units
         size = 2 * REACH * float(units.std.max())
         low = (units.mean.cpu() - size / 2).numpy()
@@ -173,62 +174,75 @@ class Scorer:
                 row["ratio"] = row["surprise"] + others[place]["log_prob"]
         return dict(zip(shapes.ids, rows, strict=True))
 
-    def surprises(self, clouds: Sequence[np.ndarray], title: str) -> np.ndarray:
-        """Return -log p(X) (S,), nats a point, of clouds (N_i, 3) as the run sees them."""
-        import numpy as np
 
-        rows = self._evidence(self._model, self._blurred(clouds), title, at_once=AT_ONCE)
-        return np.array([-row["log_prob"] for row in rows])
+def surprises(model: PointFlow, clouds: Sequence[np.ndarray], how: How, title: str) -> np.ndarray:
+    """Return -log p(X) (S,), nats a point, of clouds (N_i, 3) as the model sees them.
 
-    def _blurred(self, clouds: Sequence[np.ndarray]) -> list[np.ndarray]:
-        import numpy as np
+    Several are done at once, so they are to be compared with each other only.
+    """
+    import numpy as np
 
-        rng = np.random.default_rng(self._how.seed)
-        noise = self._how.noise
-        return [(c + noise * rng.standard_normal(c.shape)).astype(np.float32) for c in clouds]
-
-    def _evidence(
-        self, model: PointFlow, clouds: Sequence[np.ndarray], title: str, *, at_once: int = 1
-    ) -> list[dict[str, float]]:
-        """Return log p(X), its error and its parts, nats a point, of each cloud (N, 3).
-
-        Noise and, without fixed steps, the solver's depend on which clouds are done at once.
-        """
-        import numpy as np
-        import torch
-
-        from pointgen.flows.continuous import solving_with
-
-        how = self._how
-        rows = []
-        with progress(title) as advance, solving_with(model, densities=solver_with(how.steps)):
-            for size, same in groupby(clouds, key=len):
-                for part in torch.from_numpy(np.stack(list(same))).split(at_once):
-                    found = model.evidence(
-                        part.to(how.device),
-                        draws=how.draws,
-                        generator=torch.Generator().manual_seed(how.seed),
-                    )
-                    parts = {name: (value / size).tolist() for name, value in asdict(found).items()}
-                    rows += [
-                        dict(zip(parts, row, strict=True))
-                        for row in zip(*parts.values(), strict=True)
-                    ]
-                    advance(len(rows), len(clouds))
-        return rows
+    rows = _evidence(model, clouds, how, title, at_once=AT_ONCE)
+    return np.array([-row["log_prob"] for row in rows])
 
 
-def _scored(run: Path, how: How) -> PointFlow:
+def with_densities(run: Path, model: PointCloudModel) -> PointFlow:
+    """Return what of the model of a run says how probable clouds are.
+
+    Raises:
+        ValueError: Nothing of it does.
+    """
     from pointgen.models.around import pointflow_of
-    from pointgen.training.checkpoint import load
 
-    model = pointflow_of(load(run, device=how.device, weights=how.weights))
-    if model is None or model.prior is None or model.config.posterior != "gaussian":
+    flow = pointflow_of(model)
+    if flow is None or flow.prior is None or flow.config.posterior != "gaussian":
         raise ValueError(
             f"{run}: its model has no densities of clouds; a pointflow with a Gaussian posterior "
             "and a prior has (configs/coupling_quickstart.toml)"
         )
-    return model
+    return flow
+
+
+def _loaded(run: Path, how: How) -> PointFlow:
+    from pointgen.training.checkpoint import load
+
+    return with_densities(run, load(run, device=how.device, weights=how.weights))
+
+
+def _blurred(clouds: Sequence[np.ndarray], how: How) -> list[np.ndarray]:
+    import numpy as np
+
+    rng = np.random.default_rng(how.seed)
+    return [(c + how.noise * rng.standard_normal(c.shape)).astype(np.float32) for c in clouds]
+
+
+def _evidence(
+    model: PointFlow, clouds: Sequence[np.ndarray], how: How, title: str, *, at_once: int = 1
+) -> list[dict[str, float]]:
+    """Return log p(X), its error and its parts, nats a point, of each cloud (N, 3).
+
+    Noise and, without fixed steps, the solver's depend on which clouds are done at once.
+    """
+    import numpy as np
+    import torch
+
+    from pointgen.flows.continuous import solving_with
+
+    rows = []
+    with progress(title) as advance, solving_with(model, densities=solver_with(how.steps)):
+        for size, same in groupby(clouds, key=len):
+            for part in torch.from_numpy(np.stack(list(same))).split(at_once):
+                found = model.evidence(
+                    part.to(how.device),
+                    draws=how.draws,
+                    generator=torch.Generator().manual_seed(how.seed),
+                )
+                parts = {name: (value / size).tolist() for name, value in asdict(found).items()}
+                rows += [
+                    {name: of[place] for name, of in parts.items()} for place in range(len(part))
+                ]
+                advance(len(rows), len(clouds))
+    return rows
 
 
 def _training_shapes(run: Path, count: int) -> list[np.ndarray]:

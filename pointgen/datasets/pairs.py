@@ -71,6 +71,7 @@ class _OfOneCategory:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._labels = np.asarray(source.labels)
+        self._attributes = np.eye(len(source.categories), dtype=np.float32)[self._labels]
         self._places = {label: np.flatnonzero(self._labels == label) for label in set(self._labels)}
 
     def fixed(self, index: int) -> Partner:
@@ -83,4 +84,4 @@ class _OfOneCategory:
         return Partner(self._source.pools(place)[0], 0)
 
     def attributes(self, index: int) -> np.ndarray:
-        return np.eye(len(self._source.categories), dtype=np.float32)[self._labels[index]]
+        return self._attributes[index]

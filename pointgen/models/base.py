@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor, nn
 
@@ -21,6 +21,7 @@ __all__ = [
     "Condition",
     "ImageConditioned",
     "Loss",
+    "NotGenerative",
     "PointCloudModel",
     "Restorer",
     "SeesImages",
@@ -110,6 +111,30 @@ class PointCloudModel(nn.Module, ABC):
     def forward(self, batch: Batch) -> Loss:
         """Return `loss(batch)`, so that wrappers of modules (DDP, compile) see one entrance."""
         return self.loss(batch)
+
+
+class NotGenerative(PointCloudModel, ABC):
+    """A model without a distribution over clouds: it works on those that it is given."""
+
+    purpose: ClassVar[str]
+    """What it does instead, after "this model"."""
+
+    def sample(
+        self,
+        count: int,
+        num_points: int,
+        *,
+        generator: Generator | None = None,
+        temperature: float = 1.0,
+        solver: Solver | None = None,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """Refuse: there is nothing to draw from.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"this model {self.purpose}: it cannot make new shapes")
 
 
 @runtime_checkable

@@ -8,7 +8,6 @@ import torch
 from torch import Generator, Tensor
 from torch.optim import Adam
 
-from pointgen.flows.base import Flow
 from pointgen.models.base import Condition
 from pointgen.models.pointflow import PointFlow
 
@@ -75,7 +74,10 @@ def likely_codes(
         codes = prior.transform.inverse(noise, context)
         return codes, model.log_prob(points, codes), prior.base.log_prob(noise)
 
-    noise = _starts(model, prior, points, context, generator).requires_grad_()
+    with torch.no_grad():
+        first, _ = model.noise(model.encode(points[:1]))
+        others = prior.base.sample((starts,), generator)[1:]
+    noise = torch.cat([first, others]).requires_grad_()
     adam = Adam([noise], lr=RATE)
     for _ in range(steps):
         with torch.enable_grad():
@@ -87,17 +89,3 @@ def likely_codes(
         found = Likely(*judged(noise))
     order = found.log_prob.nan_to_num(nan=-torch.inf).argsort(descending=True)
     return Likely(found.codes[order], found.log_points[order], found.log_noise[order])
-
-
-@torch.no_grad()
-def _starts(
-    model: PointFlow,
-    prior: Flow,
-    points: Tensor,
-    context: Tensor | None,
-    generator: Generator | None,
-) -> Tensor:
-    """Return noise (S, C) to start from."""
-    noise = prior.base.sample((len(points),), generator)
-    first, _ = prior.transform(model.encode(points[:1]), None if context is None else context[:1])
-    return torch.cat([first, noise[1:]])

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from pointgen.batch import Batch
-from pointgen.flows.base import StandardNormal
 from pointgen.flows.glow import ActNorm
 from pointgen.models.around import AroundPointFlow
 from pointgen.models.base import Loss
@@ -112,6 +111,8 @@ class InterpretationConfig(BaseModel):
 class Interpretation(AroundPointFlow):
     """Named factors of the codes of a PointFlow, which stays as it is."""
 
+    owner: Tensor
+
     def __init__(self, config: InterpretationConfig) -> None:
         super().__init__()
         if config.flow is None:
@@ -120,8 +121,12 @@ class Interpretation(AroundPointFlow):
         self.flow = config.flow.build().requires_grad_(False)
         dim = config.flow.code_dim
         flow = build_flow(config.transform, dim, 0)
-        self.transform, self.base = flow.transform, StandardNormal(1)
+        self.transform, self.base = flow.transform, flow.base
         self.sizes = [factor.size for factor in config.factors.values()]
+        # Which factor each number of a code belongs to, the rest being the last.
+        sizes = torch.tensor([*self.sizes, config.left])
+        owner = torch.arange(len(sizes)).repeat_interleave(sizes)
+        self.register_buffer("owner", owner, persistent=False)
         self.readings = nn.ModuleDict(
             {
                 name: nn.Linear(factor.size, len(factor.attributes))
@@ -152,12 +157,13 @@ class Interpretation(AroundPointFlow):
             codes = self.flow.encode(torch.cat([batch.points, batch.partner]))
         both, ladj = self.transform(codes)
         (first, second), (ladj_first, ladj_second) = both.chunk(2), ladj.chunk(2)
-        rho = self._correlation(batch.factor)  # (B, C)
+        # How the numbers (B, C) of the two shapes are correlated.
+        rho = self.config.correlation * (self.owner == batch.factor.unsqueeze(1)).to(codes.dtype)
         spread = (1 - rho.square()).sqrt()
         given = (second - rho * first) / spread
-        log_first = self.base.log_prob(first.unsqueeze(-1)).sum(-1) + ladj_first
-        log_second = self.base.log_prob(given.unsqueeze(-1)).sum(-1) - spread.log().sum(-1)
-        nats = -(log_first + log_second + ladj_second).mean() / (2 * codes.shape[-1])
+        log_first = self.base.log_prob(first) + ladj_first
+        log_second = self.base.log_prob(given) - spread.log().sum(-1) + ladj_second
+        nats = -(log_first + log_second).mean() / (2 * codes.shape[-1])
         wanted, _ = self.scale(batch.attributes.to(first))
         wrong = (self._read(first.detach()) - wanted).square().mean(0)
         missed = wrong / wanted.var(0, correction=0).clamp_min(LEAST_VARIANCE)
@@ -233,13 +239,6 @@ class Interpretation(AroundPointFlow):
         parts = numbers[:, : sum(self.sizes)].split(self.sizes, dim=-1)
         read = [reading(part) for reading, part in zip(self.readings.values(), parts, strict=True)]
         return torch.cat(read, dim=-1)
-
-    def _correlation(self, factor: Tensor) -> Tensor:
-        """Return what the numbers (B, C) of two shapes that share a factor (B,) are correlated."""
-        sizes = torch.tensor([*self.sizes, self.config.left], device=factor.device)
-        owner = torch.arange(len(sizes), device=factor.device).repeat_interleave(sizes)
-        shared = owner == factor.unsqueeze(1)
-        return self.config.correlation * shared.to(self.base.origin.dtype)
 
     def _check(self, factor: str, known: dict[str, Tensor]) -> None:
         if factor not in known:

@@ -17,7 +17,7 @@ from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
 from pointgen.flows.solver import Solver
 from pointgen.geometry.pairing import kd_order
-from pointgen.models.base import Condition, Loss, PointCloudModel
+from pointgen.models.base import Loss, NotGenerative
 from pointgen.models.categories import Names
 from pointgen.models.codes import between
 from pointgen.networks.irevnet import IRevNet
@@ -66,8 +66,10 @@ class IRevNetConfig(BaseModel):
         return IRevNetClassifier(self)
 
 
-class IRevNetClassifier(PointCloudModel):
+class IRevNetClassifier(NotGenerative):
     """p(category | cloud) from features that are the cloud in other coordinates."""
+
+    purpose = "(kind = 'irevnet') classifies clouds and gives back those it is given"
 
     def __init__(self, config: IRevNetConfig) -> None:
         super().__init__()
@@ -140,26 +142,6 @@ class IRevNetClassifier(PointCloudModel):
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
         """Return codes (count, C) on the straight way from one code (C,) to another."""
         return between(first, second, count, None)
-
-    def sample(
-        self,
-        count: int,
-        num_points: int,
-        *,
-        generator: Generator | None = None,
-        temperature: float = 1.0,
-        solver: Solver | None = None,
-        condition: Condition | None = None,
-    ) -> Tensor:
-        """Refuse: the model has no distribution over clouds.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            "this model (kind = 'irevnet') classifies clouds and gives back those it is given: it "
-            "cannot make new shapes"
-        )
 
     def _logits(self, points: Tensor) -> Tensor:
         seen = functional.relu(self.norm(self._features(points)))  # (B, M, C)

@@ -17,10 +17,9 @@ from torch import Generator, Tensor
 from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
 from pointgen.flows.base import standard_noise
-from pointgen.flows.solver import Solver
 from pointgen.geometry.damage import blurred, cut, kept
 from pointgen.geometry.distances import chamfer
-from pointgen.models.base import Condition, Loss, PointCloudModel, Task
+from pointgen.models.base import Loss, NotGenerative, Task
 from pointgen.networks.irim import InferenceMachine
 
 __all__ = ["IRIM", "IRIMConfig"]
@@ -92,8 +91,10 @@ class IRIMConfig(BaseModel):
         return IRIM(self)
 
 
-class IRIM(PointCloudModel):
+class IRIM(NotGenerative):
     """Restores damaged clouds."""
+
+    purpose = "(kind = 'irim') restores clouds that it is given"
 
     def __init__(self, config: IRIMConfig) -> None:
         super().__init__()
@@ -204,25 +205,6 @@ class IRIM(PointCloudModel):
         if task == "denoise" and num_points == count:
             way = way[:, :, order.argsort().to(way.device)]
         return self.units.inverse(way)
-
-    def sample(
-        self,
-        count: int,
-        num_points: int,
-        *,
-        generator: Generator | None = None,
-        temperature: float = 1.0,
-        solver: Solver | None = None,
-        condition: Condition | None = None,
-    ) -> Tensor:
-        """Refuse: the model has no distribution over clouds.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            "this model (kind = 'irim') restores clouds that it is given: it cannot make new shapes"
-        )
 
 
 def _start(

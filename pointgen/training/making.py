@@ -18,10 +18,9 @@ from pointgen.models import (
     Task,
 )
 from pointgen.models.around import pointflow_of
-from pointgen.models.base import CodeChoice
+from pointgen.models.base import CodeChoice, NotGenerative
 from pointgen.models.cflow import CFlow
 from pointgen.models.irevnet import IRevNetClassifier
-from pointgen.models.irim import IRIM
 
 __all__ = [
     "Advance",
@@ -46,7 +45,7 @@ def generates(model: PointCloudModel) -> bool:
     """Whether the model can make new shapes: an autoencoder without a prior cannot."""
     if (flow := pointflow_of(model)) is not None:
         return flow.prior is not None
-    return not isinstance(model, IRevNetClassifier | IRIM)
+    return not isinstance(model, NotGenerative)
 
 
 def answers_pictures(model: PointCloudModel) -> bool:
