@@ -16,10 +16,11 @@ from recipe import as_published
 
 from pointgen.batch import Batch
 from pointgen.config import read_config
+from pointgen.flows.continuous import compile_fields
 from pointgen.models.pointflow import PointFlow, PointFlowConfig
 
 PAPER = read_config("configs/pointflow_airplane.toml").model
-BASELINE = "published recipe"
+BASELINE, COMPILED = "published recipe", "matching, compiled"
 
 
 def main() -> None:
@@ -54,7 +55,8 @@ def steps() -> dict[str, PointFlowConfig]:
             points = PAPER.points.model_copy(update={"divergence": divergence})
             config = PAPER.model_copy(update={"points": points})
             table[f"likelihood, {divergence}, {gradient}"] = with_gradient(config, gradient)
-    return table | {"matching": PAPER.model_copy(update={"objective": "matching"})}
+    matching = PAPER.model_copy(update={"objective": "matching"})
+    return table | {"matching": matching, COMPILED: matching}
 
 
 def samplings() -> dict[str, PointFlowConfig]:
@@ -104,6 +106,8 @@ def measure(
     torch.manual_seed(0)
     model = config.build()
     model = (as_published(model) if name == BASELINE else model).to(device)
+    if name == COMPILED:
+        compile_fields(model)
     batch = Batch(torch.randn(shapes, points, 3)).to(device)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     function = of_one(model, batch)

@@ -26,7 +26,14 @@ from pydantic_core import ErrorDetails
 
 from pointgen.datasets import DataConfig, PairsConfig, RenderingsConfig
 from pointgen.files import atomic
-from pointgen.models import InterpretationConfig, IRevNetConfig, IRIMConfig, ModelConfig
+from pointgen.models import (
+    HybridConfig,
+    InterpretationConfig,
+    IRevNetConfig,
+    IRIMConfig,
+    ModelConfig,
+    PointFlowConfig,
+)
 
 __all__ = ["ConfigError", "Experiment", "TrainConfig", "read_config", "write_config"]
 
@@ -71,7 +78,8 @@ class TrainConfig(BaseModel):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the forward pass (automatic mixed precision)."""
     compile: bool = False
-    """Compile the model with `torch.compile`."""
+    """Compile the velocity fields that matching trains, with `torch.compile`: a minute, after which
+    steps are faster. A CPU needs a C++ compiler for it."""
     tf32: bool = False
     """Let CUDA multiply fp32 matrices at TensorFloat-32 precision."""
     workers: NonNegativeInt = 0
@@ -167,6 +175,14 @@ class Experiment(BaseModel):
             raise ValueError(
                 "train.tf32: expected false, TF32 is too coarse for an i-RIM's kernels"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        flow = self.model.flow if isinstance(self.model, HybridConfig) else self.model
+        matching = isinstance(flow, PointFlowConfig) and flow.objective == "matching"
+        if self.train.compile and not matching:
+            raise ValueError("train.compile: expected false, only matching gains by compiling")
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,8 @@ import ctypes.util
 import importlib.util
 import os
 import shutil
+import sysconfig
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,15 +21,22 @@ def _open3d_loads():
     return True
 
 
+def _c_compiles():
+    """Whether torch.compile can build for a CPU."""
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return shutil.which("c++") is not None and headers.exists()
+
+
 # What a test may need of the system, and whether it is there.
 NEEDS = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "open3d": _open3d_loads,
     "xvfb": lambda: shutil.which("Xvfb") is not None,
     "xtest": lambda: ctypes.util.find_library("Xtst") is not None,  # key strokes
+    "c++": _c_compiles,
     "pytorch3d": lambda: importlib.util.find_spec("pytorch3d") is not None,
 }
-OPTIONAL = {"pytorch3d"}  # may be missing even where everything is to be tested
+OPTIONAL = {"pytorch3d", "c++"}  # may be missing even where everything is to be tested
 
 
 def pytest_runtest_setup(item):

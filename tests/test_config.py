@@ -39,7 +39,7 @@ def test_round_trip(read, tmp_path):
     [
         ("train.lr=1", 1.0),
         ("train.lr = 2.5e-4", 2.5e-4),
-        ("train.compile=true", True),
+        ("train.tf32=true", True),
         ("train.schedule=linear", "linear"),
         ('train.schedule="linear"', "linear"),
         ("train.workers=4", 4),
@@ -71,7 +71,7 @@ def test_steps_and_epochs_take_each_others_place(read):
         ("lr = nan", "train.lr: expected"),
         ("lr = '1e-3'", "train.lr: expected a number, got '1e-3'"),
         ("batch_size = 3.0", "train.batch_size: expected an integer, got 3.0"),
-        ("compile = 1", "train.compile: expected true or false, got 1"),
+        ("tf32 = 1", "train.tf32: expected true or false, got 1"),
         ("epochs = 3", "train: expected either steps or epochs, got both"),
         ("schedule = 'step'", "train.schedule: expected 'constant', 'linear' or 'cosine', got"),
         ("ema = 1.0", "train.ema: expected less than 1, got 1.0"),
@@ -152,3 +152,12 @@ def test_epochs_see_every_shape(shapes):
 
 def test_every_key_is_documented():
     assert all(field.description for field in TrainConfig.model_fields.values())
+
+
+@pytest.mark.parametrize("model", ["kind='pointflow'", "kind='hybrid', categories=['a', 'b']"])
+def test_only_matching_is_compiled(read, model):
+    flow = "model" if "pointflow" in model else "model.flow"
+    overrides = (f"model={{{model}}}", "train.compile=true")
+    read(GOOD, *overrides, f"{flow}.objective=matching")
+    with pytest.raises(ConfigError, match=r"train\.compile: expected false, only matching gains"):
+        read(GOOD, *overrides, f"{flow}.objective=likelihood")

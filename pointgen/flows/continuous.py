@@ -22,6 +22,7 @@ __all__ = [
     "CNF",
     "Divergence",
     "TangentField",
+    "compile_fields",
     "inverse_each",
     "inverse_points",
     "solve_each",
@@ -190,6 +191,17 @@ class CNF(Transform):
             return evaluate(t, x, directions if rate else None)
 
         return derivative, parameters
+
+
+def compile_fields(module: nn.Module, *, backend: str = "inductor") -> None:
+    """Have every CNF's velocity field inside `module` compiled at its first call.
+
+    What is around a field decides from numbers, or is another compiler's work, and would be
+    compiled again and again. Parameters keep their names, and copies of the module are as before.
+    """
+    for part in module.modules():
+        if isinstance(part, CNF):
+            part.field.compile(backend=backend)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from pointgen.config import TrainConfig
 from pointgen.files import FileError
+from pointgen.flows.continuous import compile_fields
 from pointgen.flows.solver import SolveError
 from pointgen.models import PointCloudModel
 from pointgen.processes import Poll
@@ -90,6 +91,8 @@ def fit(
             with _saving(out, first):
                 save_weights(judged, out / "model.safetensors", step=first)
         return Result(out, first, total, best, facts.seconds, main)
+    if config.compile:
+        compile_fields(model)
     trained, optimizer = accelerator.prepare(model, adam)
     shares = Shares(first, total, config.batch_size, process=process, processes=processes)
     stream = batches(

@@ -119,7 +119,7 @@ def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         mixed_precision="no" if config.precision == "fp32" else config.precision,
-        dynamo_backend="inductor" if config.compile else "no",
+        dynamo_backend="no",  # `fit` compiles what gains by it
         cpu=on_cpu,
         # Given, so that an environment for other programs does not scale the gradient.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),

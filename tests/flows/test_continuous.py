@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -6,6 +7,7 @@ from torch import nn
 
 from pointgen.flows.continuous import (
     CNF,
+    compile_fields,
     solving_with,
     with_divergence,
 )
@@ -169,3 +171,16 @@ def test_another_solver_is_only_lent():
         cnf.inverse(torch.randn(2, 3))
         assert cnf.evaluations == 1
     assert cnf.sampler == Solver()
+
+
+def test_compiled_fields_are_the_same_functions():
+    plain = CNF(field(), Solver(rtol=1e-6, atol=1e-6), divergence="exact")
+    compiled = copy.deepcopy(plain)
+    compile_fields(nn.Sequential(compiled), backend="eager")
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    x, context = torch.randn(2, 4, 3), torch.randn(2, 1, 3)
+    for cnf in (plain, compiled):
+        matching = cnf.field(torch.tensor(0.3), x, context).square().sum()
+        (matching + cnf(x, context)[1].sum()).backward()
+    for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)

@@ -130,6 +130,21 @@ def test_what_the_machine_lacks_is_said(config, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.needs("c++")
+@pytest.mark.slow
+def test_compiled_it_trains_the_same_weights_and_resumes(config, tiny, tmp_path):
+    weights = {}
+    for name, overrides in {"plain": [], "compiled": ["train.compile=true"]}.items():
+        # Adam divides by the gradient's size, which is rounding for a bias before a batch norm.
+        experiment = config(*overrides, "train.eps=1e-3")
+        train(experiment, tmp_path / name, reporter=tiny.Stopping(2))
+        train(experiment, tmp_path / name, resume=True)
+        weights[name] = load_file(tmp_path / name / "model.safetensors")
+    assert list(weights["plain"]) == list(weights["compiled"])
+    for name, expected in weights["plain"].items():
+        torch.testing.assert_close(weights["compiled"][name], expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("tf32", ["true", "false"])
 def test_precision_of_products_is_put_back(config, tmp_path, tf32):
     before = torch.get_float32_matmul_precision()
