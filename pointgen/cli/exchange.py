@@ -122,14 +122,14 @@ def export_pointflow(
         write_checkpoint,
         write_statistics,
     )
-    from pointgen.models.pointflow import PointFlow
+    from pointgen.models.around import pointflow_of
     from pointgen.training.checkpoint import load, read_run
 
     for path in (out, *(statistics_files(stats) if stats else ())):
         check_free(path, force=force)
-    model = load(run, weights=weights)
-    if not isinstance(model, PointFlow):
-        raise ValueError(f"{run}: expected a run of kind pointflow")
+    model = pointflow_of(load(run, weights=weights))
+    if model is None:
+        raise ValueError(f"{run}: expected a PointFlow, or a run with one inside")
     try:
         state, options = to_official(model), official_options(model)
     except ValueError as error:

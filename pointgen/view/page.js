@@ -70,7 +70,7 @@ function draw(now) {
   const { most, smoothly, sparse } = quality(now, running || now < pace.until);
   const ratio = Math.min(window.devicePixelRatio || 1, most);
   const [palette, size, time] = ["#colour", "#size", "#time"].map((id) => $(id).value);
-  const look = { palette, size: Number(size), time: Number(time), sparse };
+  const look = { palette, size: Number(size), time: Number(time), surfaces: $("#surfaces").checked, sparse };
   canvas.style.transform = `translate(${window.scrollX}px, ${window.scrollY}px)`;
   begin(ratio, smoothly);
   if (enlarged >= 0) drawCloud(data.clouds[enlarged], stage.getBoundingClientRect(), camera, look, ratio);
@@ -219,15 +219,17 @@ function fit() {
   settle();
 }
 
-function ply(cloud) {  // in data units, as exact as the page is
-  const { count, low, side, at } = cloud, bytes = content(cloud);
+function ply(body) {  // in data units, as exact as the page is
+  const { count, low, side, at, triangles = 0 } = body, bytes = content(body);
   const names = at.colours ? ["red", "green", "blue"] : [];
   const head = new TextEncoder().encode([
     "ply", "format binary_little_endian 1.0", `element vertex ${count}`,
     ...["x", "y", "z"].map((name) => `property float ${name}`),
-    ...names.map((name) => `property uchar ${name}`), "end_header", ""].join("\n"));
+    ...names.map((name) => `property uchar ${name}`),
+    ...(triangles ? [`element face ${triangles}`, "property list uchar uint vertex_indices"] : []),
+    "end_header", ""].join("\n"));
   const stride = 12 + names.length;
-  const file = new Uint8Array(head.length + stride * count);
+  const file = new Uint8Array(head.length + stride * count + 13 * triangles);
   const from = new DataView(bytes.buffer), to = new DataView(file.buffer, head.length);
   file.set(head);
   for (let point = 0; point < count; point++) {
@@ -238,12 +240,23 @@ function ply(cloud) {  // in data units, as exact as the page is
     for (let channel = 0; channel < names.length; channel++)
       to.setUint8(stride * point + 12 + channel, bytes[at.colours + 3 * point + channel]);
   }
+  for (let triangle = 0; triangle < triangles; triangle++) {
+    const place = stride * count + 13 * triangle;
+    to.setUint8(place, 3);
+    for (let corner = 0; corner < 3; corner++) {
+      const number = 3 * triangle + corner;
+      const vertex = body.wide ? from.getUint32(at.rest + 4 * number, true)
+        : from.getUint16(at.rest + 2 * number, true);
+      to.setUint32(place + 1 + 4 * corner, vertex, true);
+    }
+  }
   return file;
 }
 
 function download() {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([ply(data.clouds[enlarged])]));
+  const cloud = data.clouds[enlarged];
+  link.href = URL.createObjectURL(new Blob([ply($("#surfaces").checked && cloud.surface || cloud)]));
   link.download = caption(enlarged).replace(/[^\p{L}\p{N} ()+,.-]/gu, "_").replace(/^\./, "_") + ".ply";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -262,11 +275,13 @@ function follow() {  // #azimuth=30&elevation=20&zoom=1.5&shape=2&time=0.5
   settle();
 }
 
-function lay(cloud) {  // where its bytes begin
-  const { count, way, coloured } = cloud;
+// where the bytes of a body begin: after the places the start of a way, light, colours, and the rest,
+// which are the bends of a way or the triangles of a surface
+function lay(body) {
+  const { count, way, coloured } = body;
   const light = (way ? 12 : 6) * count;
   const colours = coloured ? light + count : 0;
-  cloud.at = { start: 6 * count, light, colours, bends: light + (coloured ? 4 : 1) * count };
+  body.at = { start: 6 * count, light, colours, rest: light + (coloured ? 4 : 1) * count };
 }
 
 function card(cloud, index, captioned) {
@@ -288,13 +303,14 @@ function fill() {
   $("#count").textContent = `${shapes} shape${shapes === 1 ? "" : "s"}, ${points.toLocaleString("en")} points`;
   grid.classList.toggle("few", shapes <= 4);
   const captioned = data.clouds.some((cloud) => cloud.caption);
+  bodies().forEach(lay);
   data.clouds.forEach((cloud, index) => {
-    lay(cloud);
     grid.append(card(cloud, index, captioned));
     $("#shape").append(new Option(caption(index), index));
   });
   for (const id of ["#last", "#next", "#shape"]) $(id).hidden = shapes === 1;
   $("#way").hidden = !data.clouds.some((cloud) => cloud.way);
+  $("#surfaces").parentElement.hidden = !data.clouds.some((cloud) => cloud.surface);
   if (data.clouds.some((cloud) => cloud.coloured)) $("#colour").value = "given";
   else $("#colour option[value=given]").remove();
 }
@@ -318,6 +334,7 @@ function listen() {
   on($("#size"), "input", stir);
   on($("#colour"), "input", settle);
   on($("#spin"), "input", settle);
+  on($("#surfaces"), "input", settle);
   on($("#time"), "input", () => { playing && play(false); setTime(Number($("#time").value)); stir(); });
   on($("#play"), "click", () => play(!playing));
   on($("#reset"), "click", reset);

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from pointgen.view.camera import DISTANCE
 from pointgen.view.clouds import Checked, Clouds, as_shapes, bounds, check_captions
@@ -23,6 +24,7 @@ __all__ = ["page", "save_page"]
 FINE = 65535  # steps of a coordinate along each side of its box: two bytes
 COARSE = 255  # one byte
 PIECES = 16  # of the way from noise to shape at most
+TRIANGLES = 200_000  # of a surface at most: a page is sent around, and two megabytes are enough
 
 
 def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -> str:
@@ -32,11 +34,12 @@ def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -
     box, so that they are exact to 1/131070 of a side, and the light that reaches it. Colours take
     three bytes more. A way from noise takes six, and three for each bend of it: the page keeps as
     few as leave every point within a quarter of its sphere's radius of all given frames, if 15
-    suffice for that.
+    suffice for that. A surface takes seven bytes a vertex and six or twelve a triangle, and is left
+    out where there are more than 200,000.
 
     Args:
         clouds: (S, N, 3), one cloud (N, 3), one `Shape`, or a sequence of (N_i, 3) and shapes; y
-            up. Frames of a shape are evenly spaced in time. Surfaces are not shown.
+            up. Frames of a shape are evenly spaced in time.
         title: of the page; any text.
         captions: one for each cloud; any text.
 
@@ -90,7 +93,8 @@ def _cloud(shape: Checked, largest: float, caption: str) -> dict[str, object]:
     low, side, places = _in_box(points, FINE)
     way, start, bends = _way(shape, largest)
     colours = b"" if shape.colours is None else _bytes(shape.colours)
-    content = places.tobytes() + start + _bytes(_light(points)) + colours + bends
+    light = _bytes(_light(points, points))
+    content = places.tobytes() + start + light + colours + bends
     return {
         "caption": caption,
         "count": len(points),
@@ -99,6 +103,30 @@ def _cloud(shape: Checked, largest: float, caption: str) -> dict[str, object]:
         "radius": round(sphere_radius(len(points)), 5),
         "coloured": shape.colours is not None,
         "way": way,
+        "surface": _surface(shape),
+        "bytes": base64.b64encode(content).decode("ascii"),
+    }
+
+
+def _surface(shape: Checked) -> dict[str, object] | None:
+    """Return what the page knows of a surface: as of a cloud, and the triangles after all else."""
+    if shape.surface is None or len(shape.surface[1]) > TRIANGLES:
+        return None
+    vertices, triangles = shape.surface
+    low, side, places = _in_box(vertices, FINE)
+    colours = b""
+    if shape.colours is not None:  # they are of points that were drawn on the surface
+        colours = _bytes(shape.colours[KDTree(shape.points).query(vertices)[1]])
+    wide = len(vertices) > FINE + 1
+    index = triangles.astype("<u4" if wide else "<u2")
+    content = places.tobytes() + _bytes(_light(vertices, shape.points)) + colours + index.tobytes()
+    return {
+        "count": len(vertices),
+        "triangles": len(triangles),
+        "wide": wide,
+        "low": _numbers(low),
+        "side": _numbers(side),
+        "coloured": shape.colours is not None,
         "bytes": base64.b64encode(content).decode("ascii"),
     }
 
@@ -168,12 +196,17 @@ def _numbers(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.9g}") for value in values]  # nine digits name every float32
 
 
-def _light(points: np.ndarray) -> np.ndarray:
-    """Return how open (N,) in [0, 1] the surroundings of each point are; 1 on an even surface."""
+def _light(places: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return how open (M,) in [0, 1] the surroundings of places are; 1 on an even surface.
+
+    Args:
+        places: (M, 3) on the surface that the points show.
+        points: (N, 3), which throw the shadows.
+    """
     centre, side = bounds(points)
-    placed = (points - centre) / side
+    lit, blockers = (places - centre) / side, (points - centre) / side
     # a point of a surface sees half of all directions at best
-    return np.clip(2 * visibility(placed, placed, sphere(64), sphere_radius(len(points))), 0, 1)
+    return np.clip(2 * visibility(lit, blockers, sphere(64), sphere_radius(len(points))), 0, 1)
 
 
 def _script_safe(text: str) -> str:

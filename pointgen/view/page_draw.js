@@ -1,4 +1,5 @@
-// Drawing: every point is a sphere on a square of pixels; one viewport for each visible shape.
+// Drawing: every point is a sphere on a square of pixels, or triangles make a surface; one viewport for
+// each visible shape.
 
 const $ = (selector) => document.querySelector(selector);
 const data = JSON.parse($("#data").textContent);
@@ -20,7 +21,7 @@ layout(location = ${ATTRIBUTES.given}) in vec3 given;    // a colour that came w
 layout(location = ${ATTRIBUTES.start}) in vec3 start;    // 0..1 in the box of the noise
 layout(location = ${ATTRIBUTES.before}) in vec3 before;  // 0..1 in the box of the bends before
 layout(location = ${ATTRIBUTES.after}) in vec3 after;    // and after the present time
-uniform vec3 box;           // sides of the box, in the common unit
+uniform vec3 low, box;      // lowest corner and sides of the box, in the common unit
 uniform vec3 startBox[2], beforeBox[2], afterBox[2];  // lowest corner and sides
 uniform float time, share;  // 0 noise to 1 shape; 0 at the bends before, 1 at those after
 uniform mat3 view;          // world to camera axes
@@ -28,7 +29,7 @@ uniform vec2 shift;         // of the scene across the view
 uniform float radius, zoom, pixels, aspect;
 uniform int palette;
 uniform vec3 stops[${data.stops.length}], plain;
-out vec3 colour;
+out vec3 colour, seen;
 out float depthStep;
 
 vec3 within(vec3 box[2], vec3 place) { return box[0] + box[1] * place; }
@@ -55,14 +56,14 @@ vec3 paint(vec3 target, float depth) {
 }
 
 void main() {
-  vec3 target = (corner - 0.5) * box, place = target;
+  vec3 target = low + corner * box, place = target;
   float open = light;
   if (time < 1.0) {
     vec3 bend = mix(within(beforeBox, before), within(afterBox, after), share);
     place = mix(within(startBox, start), target, time) + bend;
     open = mix(1.0, light, time * time);  // noise throws no shadows
   }
-  vec3 seen = view * place;
+  seen = view * place;
   colour = paint(target, seen.z) * (0.45 + 0.55 * open);
   float away = DISTANCE - seen.z;
   vec2 across = (seen.xy + shift) * SCALE * zoom;
@@ -71,21 +72,38 @@ void main() {
   depthStep = radius * 0.5 / DISTANCE;
 }`;
 
-const FRAGMENT = `#version 300 es
+const SHADE = `
+vec4 shade(vec3 colour, vec3 normal, float cover) {
+  float light = 0.66 + 0.16 * normal.y + 0.30 * max(0.0, dot(normal, vec3(-0.249, 0.797, 0.548)));
+  return vec4(min(colour * light * 1.12, 1.0), cover);
+}`;
+
+const SPHERE = `#version 300 es
 precision highp float;
 uniform float least;  // cover from which a pixel is drawn
 in vec3 colour;
 in float depthStep;
 out vec4 pixel;
+${SHADE}
 void main() {
   vec2 at = vec2(2.0, -2.0) * gl_PointCoord + vec2(-1.0, 1.0);
   float rest = 1.0 - dot(at, at);
   float cover = clamp(rest / fwidth(rest) + 0.5, 0.0, 1.0);  // smooth rims: becomes the sample mask
   if (cover <= least) discard;
   vec3 normal = vec3(at, sqrt(max(rest, 0.0)));
-  float light = 0.66 + 0.16 * normal.y + 0.30 * max(0.0, dot(normal, vec3(-0.249, 0.797, 0.548)));
   gl_FragDepth = gl_FragCoord.z - depthStep * normal.z;
-  pixel = vec4(min(colour * light * 1.12, 1.0), cover);
+  pixel = shade(colour, normal, cover);
+}`;
+
+const SURFACE = `#version 300 es
+precision highp float;
+in vec3 colour, seen;
+out vec4 pixel;
+${SHADE}
+void main() {
+  vec3 normal = normalize(cross(dFdx(seen), dFdy(seen)));  // of the flat triangle
+  gl_FragDepth = 0.5 - 0.5 * seen.z / ${data.distance.toFixed(3)};  // a triangle's own is not linear
+  pixel = shade(colour, normal.z < 0.0 ? -normal : normal, 1.0);
 }`;
 
 function compile(kind, source) {
@@ -96,23 +114,28 @@ function compile(kind, source) {
   return shader;
 }
 
-// smooth: what is drawn into where edges are smoothed; half: the indices of every second point
-let uniforms, smooth, half;
-
-function prepare() {
-  const program = gl.createProgram();
+function link(fragment) {  // a program, and where its uniforms are
+  const program = gl.createProgram(), uniforms = {};
   gl.attachShader(program, compile(gl.VERTEX_SHADER, VERTEX));
-  gl.attachShader(program, compile(gl.FRAGMENT_SHADER, FRAGMENT));
+  gl.attachShader(program, compile(gl.FRAGMENT_SHADER, fragment));
   gl.linkProgram(program);
   if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
   gl.useProgram(program);
-  uniforms = {};
   for (let index = 0; index < gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS); index++) {
     const name = gl.getActiveUniform(program, index).name;
     uniforms[name.replace("[0]", "")] = gl.getUniformLocation(program, name);
   }
   gl.uniform3fv(uniforms.stops, data.stops.flat());
   gl.uniform3fv(uniforms.plain, data.plain);
+  return { program, uniforms };
+}
+
+// smooth: what is drawn into where edges are smoothed; half: the indices of every second point
+let spheres, surfaces, smooth, half;
+
+function prepare() {
+  spheres = link(SPHERE);
+  surfaces = link(SURFACE);
   gl.enable(gl.DEPTH_TEST);
   gl.enable(gl.SCISSOR_TEST);
   smooth = { frame: gl.createFramebuffer(), parts: [], width: 0, height: 0 };
@@ -121,14 +144,16 @@ function prepare() {
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, half);
   gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, Uint32Array.from({ length: most / 2 + 1 }, (_, i) => 2 * i),
     gl.STATIC_DRAW);
-  for (const cloud of data.clouds) cloud.array = null;
+  for (const body of bodies()) body.array = null;
 }
 
-// ---- the bytes of a cloud: points, light, colours, start of the way, its bends ----
+// ---- the bytes of a body, which is a cloud or its surface: see lay ----
 
-function content(cloud) {
-  cloud.content ??= Uint8Array.from(atob(cloud.bytes), (letter) => letter.charCodeAt(0));
-  return cloud.content;
+function bodies() { return data.clouds.flatMap((cloud) => (cloud.surface ? [cloud, cloud.surface] : [cloud])); }
+
+function content(body) {
+  body.content ??= Uint8Array.from(atob(body.bytes), (letter) => letter.charCodeAt(0));
+  return body.content;
 }
 
 function attribute(name, kind, from) {
@@ -137,33 +162,35 @@ function attribute(name, kind, from) {
   gl.vertexAttribPointer(ATTRIBUTES[name], size, kind, true, size * bytes, from);
 }
 
-function upload(cloud) {  // when it is first seen, so that a long gallery opens at once
-  cloud.array = gl.createVertexArray();
-  cloud.buffer = gl.createBuffer();
-  gl.bindVertexArray(cloud.array);
-  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, half);
-  gl.bindBuffer(gl.ARRAY_BUFFER, cloud.buffer);
-  gl.bufferData(gl.ARRAY_BUFFER, content(cloud), gl.STATIC_DRAW);
+function upload(body) {  // when it is first seen, so that a long gallery opens at once
+  body.array = gl.createVertexArray();
+  body.buffer = gl.createBuffer();
+  gl.bindVertexArray(body.array);
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, body.triangles ? gl.createBuffer() : half);
+  if (body.triangles)
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, content(body).subarray(body.at.rest), gl.STATIC_DRAW);
+  gl.bindBuffer(gl.ARRAY_BUFFER, body.buffer);
+  gl.bufferData(gl.ARRAY_BUFFER, content(body), gl.STATIC_DRAW);
   attribute("corner", gl.UNSIGNED_SHORT, 0);
-  if (cloud.way) attribute("start", gl.UNSIGNED_SHORT, cloud.at.start);
-  attribute("light", gl.UNSIGNED_BYTE, cloud.at.light);
-  if (cloud.at.colours) attribute("given", gl.UNSIGNED_BYTE, cloud.at.colours);
+  if (body.way) attribute("start", gl.UNSIGNED_SHORT, body.at.start);
+  attribute("light", gl.UNSIGNED_BYTE, body.at.light);
+  if (body.at.colours) attribute("given", gl.UNSIGNED_BYTE, body.at.colours);
 }
 
 const STRAIGHT = [0, 0, 0, 0, 0, 0];
 
-function travel(cloud, time) {  // sets what the shader needs to place the points at this time
-  gl.uniform1f(uniforms.time, cloud.way ? time : 1);
-  if (!cloud.way || time >= 1) return;
-  const { start, bends } = cloud.way, pieces = bends.length + 1;
+function travel(body, uniforms, time) {  // sets what the shader needs to place the points at this time
+  gl.uniform1f(uniforms.time, body.way ? time : 1);
+  if (!body.way || time >= 1) return;
+  const { start, bends } = body.way, pieces = bends.length + 1;
   const at = time * pieces, before = Math.min(Math.floor(at), pieces - 1);
   gl.uniform3fv(uniforms.startBox, start);
   gl.uniform1f(uniforms.share, at - before);
-  gl.bindBuffer(gl.ARRAY_BUFFER, cloud.buffer);
+  gl.bindBuffer(gl.ARRAY_BUFFER, body.buffer);
   for (const [name, frame] of [["before", before], ["after", before + 1]]) {
     const bent = frame > 0 && frame < pieces;  // both ends lie on the straight line
     gl.uniform3fv(uniforms[name + "Box"], bent ? bends[frame - 1] : STRAIGHT);
-    if (bent) attribute(name, gl.UNSIGNED_BYTE, cloud.at.bends + 3 * cloud.count * (frame - 1));
+    if (bent) attribute(name, gl.UNSIGNED_BYTE, body.at.rest + 3 * body.count * (frame - 1));
     else gl.disableVertexAttribArray(ATTRIBUTES[name]);
   }
 }
@@ -190,7 +217,8 @@ function begin(ratio, smoothly) {
   gl.bindFramebuffer(gl.FRAMEBUFFER, smoothly ? smooth.frame : null);
   if (smoothly && (smooth.width !== width || smooth.height !== height)) allocate(width, height);
   if (smoothly) gl.enable(gl.SAMPLE_ALPHA_TO_COVERAGE); else gl.disable(gl.SAMPLE_ALPHA_TO_COVERAGE);
-  gl.uniform1f(uniforms.least, smoothly ? 0 : 0.5);
+  gl.useProgram(spheres.program);
+  gl.uniform1f(spheres.uniforms.least, smoothly ? 0 : 0.5);
   const paper = getComputedStyle(document.documentElement).backgroundColor.match(/[\d.]+/g);
   gl.scissor(0, 0, width, height);
   gl.colorMask(true, true, true, true);
@@ -215,25 +243,32 @@ function viewMatrix(camera) {  // columns of a mat3 whose rows are right, up, ba
   return [ca, -se * sa, sa * ce, 0, ce, se, -sa, -se * ca, ca * ce];
 }
 
-// area: of the view, CSS pixels; look: palette, size of points and time, as chosen, and whether half
-// of the points, larger ones, may stand for all
+// area: of the view, CSS pixels; look: palette, size of points, time and whether surfaces are shown, as
+// chosen, and whether half of the points, larger ones, may stand for all
 function drawCloud(cloud, area, camera, look, ratio) {
-  if (!cloud.array) upload(cloud);
+  const body = look.surfaces && cloud.surface || cloud;
+  const { program, uniforms } = body.triangles ? surfaces : spheres;
+  if (!body.array) upload(body);
+  gl.useProgram(program);
   const frame = [area.left, canvas.clientHeight - area.bottom, area.width, area.height]
     .map((length) => Math.round(length * ratio));
   gl.viewport(...frame);
   gl.scissor(...frame);
-  gl.bindVertexArray(cloud.array);
-  travel(cloud, look.time);
-  const palette = look.palette === "given" && !cloud.at.colours ? "position" : look.palette;
+  gl.bindVertexArray(body.array);
+  travel(body, uniforms, look.time);
+  const palette = look.palette === "given" && !body.at.colours ? "position" : look.palette;
   gl.uniform1i(uniforms.palette, PALETTES.indexOf(palette));
-  gl.uniform3fv(uniforms.box, cloud.side.map((side) => side / data.largest));
+  gl.uniform3fv(uniforms.low, body.low.map((low, axis) =>
+    (low - cloud.low[axis] - cloud.side[axis] / 2) / data.largest));
+  gl.uniform3fv(uniforms.box, body.side.map((side) => side / data.largest));
   gl.uniformMatrix3fv(uniforms.view, false, viewMatrix(camera));
   gl.uniform2f(uniforms.shift, camera.x, camera.y);
   gl.uniform1f(uniforms.radius, cloud.radius * look.size * (look.sparse ? Math.SQRT2 : 1));
   gl.uniform1f(uniforms.zoom, camera.zoom * Math.min(area.width, area.height) / area.height);
   gl.uniform1f(uniforms.pixels, area.height * ratio);
   gl.uniform1f(uniforms.aspect, area.width / area.height);
-  if (look.sparse) gl.drawElements(gl.POINTS, Math.ceil(cloud.count / 2), gl.UNSIGNED_INT, 0);
+  if (body.triangles) {
+    gl.drawElements(gl.TRIANGLES, 3 * body.triangles, body.wide ? gl.UNSIGNED_INT : gl.UNSIGNED_SHORT, 0);
+  } else if (look.sparse) gl.drawElements(gl.POINTS, Math.ceil(cloud.count / 2), gl.UNSIGNED_INT, 0);
   else gl.drawArrays(gl.POINTS, 0, cloud.count);
 }

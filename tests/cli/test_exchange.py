@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import pointgen as pg
-from pointgen.config import read_config
+from pointgen.config import read_config, write_config
 from pointgen.interop import to_official
-from pointgen.models import PointFlowConfig
+from pointgen.models import HybridConfig, PointFlowConfig
+from pointgen.training.checkpoint import save_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FLOW = {"kind": "cnf", "field": {"kind": "concatsquash", "dims": (8,)}}
@@ -109,6 +110,19 @@ def test_out_and_in_again_nothing_changes(pointgen, tmp_path, per_axis):
     assert all(torch.equal(content["model"][key], state[key]) for key in state)
     for name in ("train_set_mean.npy", "train_set_std.npy"):
         assert (back / name).read_bytes() == (stats / name).read_bytes()
+
+
+def test_of_a_hybrid_the_flow_goes_out(pointgen, imported, tmp_path):
+    experiment = read_config(imported / "config.toml")
+    hybrid = HybridConfig(categories=("a", "b"), flow=experiment.model)
+    model, run = hybrid.build(), tmp_path / "hybrid"
+    run.mkdir()
+    write_config(experiment.model_copy(update={"model": hybrid}), run / "config.toml")
+    save_weights(model, run / "model.safetensors", step=1)
+    assert pointgen("export", "pointflow", run, "-o", tmp_path / "b.pt", "--bare").status == 0
+    written, state = torch.load(tmp_path / "b.pt", weights_only=True), to_official(model.flow)
+    assert written.keys() == state.keys()
+    assert all(torch.equal(written[key], state[key]) for key in state)
 
 
 def test_bare_is_the_state_alone(pointgen, imported, tmp_path):

@@ -133,3 +133,31 @@ def test_the_file_is_the_page(torus, tmp_path):
     save_page(tmp_path / "a.html", [torus], title="Ä", captions=["é"])
     text = page([torus], title="Ä", captions=["é"])
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("count", "size"), [(65536, 2), (65537, 4)])
+def test_a_surface_keeps_its_triangles_and_the_colours_of_the_points_near(chair, count, size):
+    rng = np.random.default_rng(0)
+    vertices = rng.uniform(-1, 1, (count, 3)).astype(np.float32)
+    triangles = rng.integers(count, size=(100, 3))
+    colours = rng.random((len(chair), 3))
+    colours[:] = colours[0]
+    shape = Shape(chair, colours=colours, surface=(vertices, triangles))
+    surface = embedded(page(shape, title=""))["clouds"][0]["surface"]
+    assert (surface["count"], surface["triangles"], surface["wide"]) == (count, 100, size == 4)
+    rest, parts = base64.b64decode(surface["bytes"]), []
+    for length in (6 * count, count, 3 * count, size * 300):
+        parts.append(rest[:length])
+        rest = rest[length:]
+    assert not rest
+    steps = np.frombuffer(parts[0], "<u2").reshape(-1, 3)
+    restored = surface["low"] + steps / 65535 * np.array(surface["side"])
+    assert (np.abs(restored - vertices) <= 2 * STEP + 1e-6).all()
+    assert (np.frombuffer(parts[2], "u1").reshape(-1, 3) == np.round(255 * colours[0])).all()
+    assert (np.frombuffer(parts[3], f"<u{size}").reshape(-1, 3) == triangles).all()
+
+
+def test_a_surface_of_too_many_triangles_is_left_out(chair):
+    surface = (chair, np.zeros((200_001, 3), int))
+    cloud = embedded(page(Shape(chair, surface=surface), title=""))["clouds"][0]
+    assert cloud["surface"] is None and cloud["count"] == len(chair)

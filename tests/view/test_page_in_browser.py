@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from pointgen.files import read_clouds
+from pointgen.files import read_clouds, read_surface
 from pointgen.files.ply import read_ply
 from pointgen.view.clouds import Shape
 from pointgen.view.page import save_page
@@ -242,6 +242,37 @@ def test_colours_that_came_are_shown_first(browser, torus, tmp_path):
     assert browser.run("picture()") == by_place
     visit(browser, tmp_path, [torus])
     assert browser.run("document.querySelector('#colour option[value=given]')") is None
+
+
+@pytest.mark.needs("chromium")
+def test_a_surface_takes_the_place_of_its_points(browser, eventually, torus, tmp_path):
+    """A square that stands to the right of the middle of its points, seen from the front."""
+    vertices = np.array([[0, -1, 0], [1, -1, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    triangles = np.array([[0, 1, 2], [0, 3, 2]])  # one of them seen from behind
+    cloud = np.array([[-1.0, -1, -1], [1, 1, 1], [1, -1, -1]])
+    shape = Shape(cloud, colours=np.tile([[1.0, 0, 0]], (3, 1)), surface=(vertices, triangles))
+    visit(browser, tmp_path, [shape])
+    browser.run("enlarge(0)")
+    browser.run("Object.assign(camera, { azimuth: 0, elevation: 0 })")
+    as_surface = browser.run("picture()")
+    left, right = browser.run("sides()")
+    assert sum(left) == 0 and 0.03 * right[0] > max(right[1:])  # which come from smooth edges
+    browser.run("click('#surfaces')")
+    assert browser.run("picture()")[0] < as_surface[0] / 2  # three points
+    browser.run("click('#surfaces')")
+    assert browser.run("picture()") == as_surface
+
+    browser.save_to(tmp_path / "downloads")
+    browser.run("click('#download')")
+    file = tmp_path / "downloads" / "shape 1.ply"
+    eventually(file.exists)
+    surface = read_surface(file)
+    np.testing.assert_allclose(surface.vertices, vertices, atol=1e-6)
+    assert (surface.faces == triangles).all()
+    assert browser.complaints() == []
+
+    visit(browser, tmp_path, [torus])
+    assert browser.run("document.querySelector('#surfaces').parentElement.hidden")
 
 
 @pytest.mark.needs("chromium")
