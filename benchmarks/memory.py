@@ -206,10 +206,10 @@ def kept(network: torch.nn.Module, step: Callable[[], object]) -> int:
 
 def drift(step: Step, *, half: bool) -> float:
     """Return how far the recomputed inputs are from those that went in."""
-    step.blocks._backwards = 0  # the next pass is watched
+    step.blocks.watch.passes = 0  # the next pass is watched
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         step(step.blocks)
-    return step.blocks.drift
+    return step.blocks.watch.drift
 
 
 def timed(step: Callable[[], object]) -> float:

@@ -7,7 +7,10 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +32,28 @@ HOMES = {
     "show": ("pointgen.view", "show"),
     "write": ("pointgen.files", "write_clouds"),
 }
+
+
+def _find_room_for_compiled_loops() -> None:
+    """Let numba keep what it compiles in a temporary folder, where it has no other.
+
+    It looks beside the code and in the home, and fails where it may write to neither, as in many a
+    container. The folder is this process's own, for numba runs what it finds in it.
+    """
+    places = [Path(__file__).parent]
+    with suppress(RuntimeError):  # there may be no home at all
+        places.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home()))
+    if "NUMBA_CACHE_DIR" in os.environ or any(os.access(place, os.W_OK) for place in places):
+        return
+    import atexit
+    import shutil
+    import tempfile
+
+    os.environ["NUMBA_CACHE_DIR"] = folder = tempfile.mkdtemp(prefix="pointgen-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+_find_room_for_compiled_loops()
 
 
 def __getattr__(name: str) -> Any:

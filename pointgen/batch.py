@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = ["Batch", "Item", "collate"]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,11 @@ class Batch:
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Stack shapes into a batch; an optional field must be present in all of them or in none."""
+    """Stack shapes into a batch.
+
+    Raises:
+        ValueError: An optional field is there in some of them only.
+    """
     return Batch(
         points=torch.stack([item.points for item in items]),
         target=_stack([item.target for item in items]),
@@ -101,11 +108,19 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 def _numbers(numbers: Sequence[int | None]) -> Tensor | None:
-    return None if numbers[0] is None else torch.tensor(numbers, dtype=torch.int64)
+    present = _all_or_none(numbers)
+    return torch.tensor(present, dtype=torch.int64) if present else None
 
 
 def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    present = [tensor for tensor in tensors if tensor is not None]
-    if not present:
-        return None
-    return torch.stack(present)
+    present = _all_or_none(tensors)
+    return torch.stack(present) if present else None
+
+
+def _all_or_none(values: Sequence[_T | None]) -> list[_T]:
+    present = [value for value in values if value is not None]
+    if present and len(present) < len(values):
+        raise ValueError(
+            f"items of a batch: {len(present)} of {len(values)} have a field that others lack"
+        )
+    return present

@@ -81,7 +81,7 @@ class TrainConfig(BaseModel):
     """Compile the velocity fields that matching trains, with `torch.compile`: a minute, after which
     steps are faster. A CPU needs a C++ compiler for it."""
     tf32: bool = False
-    """Let CUDA multiply fp32 matrices at TensorFloat-32 precision."""
+    """Let CUDA multiply and convolve fp32 at TensorFloat-32 precision."""
     workers: NonNegativeInt = 0
     """Processes that prepare data beside the training; the result does not depend on it."""
     seed: int = Field(default=0, ge=0, lt=2**32)

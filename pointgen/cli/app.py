@@ -67,10 +67,10 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # allowed anywhere, also behind the verb
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if stands_by(arguments):
-        return
     warnings.showwarning = _show_warning
     try:
+        if stands_by(arguments):
+            return
         status = app(arguments or ["--help"], standalone_mode=False)
     except typer.BadParameter as error:  # which option, and what it expects
         _fail(error.format_message().replace("Value error, ", ""), 2, debug)

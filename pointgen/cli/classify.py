@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import print_json, progress, say
+from pointgen.cli.console import check_free, print_json, progress, say
 from pointgen.cli.encoding import read_inputs, seeing
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
-from pointgen.cli.pictured import CaptionedPng, check_png, write_png
+from pointgen.cli.pictured import CaptionedPng, write_png
 from pointgen.cli.score import How, surprises, with_densities
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def classify(
     from pointgen.models import Classifier
     from pointgen.training.checkpoint import load
 
-    check_png(png, force=force)
+    check_free(png, force=force, endings=(".png",))
     on = torch_device(device)
     model = load(run, device=on, weights=weights)
     if not isinstance(model, Classifier):

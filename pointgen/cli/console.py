@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import typer
 
-__all__ = ["Advance", "check_free", "print_json", "progress", "say", "write_json"]
+__all__ = ["HTML", "Advance", "check_free", "print_json", "progress", "say", "write_json"]
+
+HTML = (".html", ".htm")
 
 
 class Advance(Protocol):
@@ -22,27 +23,44 @@ class Advance(Protocol):
 
 
 def say(text: str) -> None:
-    """Tell the person something that is not the result."""
-    typer.echo(text, err=True)
+    """Tell the person something that is not the result, if there is still somebody to hear it."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 def print_json(value: Any) -> None:
     """Print a result for programs."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    from pointgen.files.json_text import json_text
+
+    typer.echo(json_text(value))
 
 
-def check_free(path: Path | None, *, force: bool) -> None:
-    """Refuse a file to write that exists already, before the work rather than after it."""
-    if path is not None and (path.is_dir() or (path.exists() and not force)):
+def check_free(path: Path | None, *, force: bool, endings: Sequence[str] = ()) -> None:
+    """Refuse a file to write that exists already or cannot be made, before the work.
+
+    Raises:
+        ValueError: Its name does not end in one of the endings, where some are given.
+        FileExistsError: It is there already.
+        FileError: There is no folder for it, and none can be made.
+    """
+    from pointgen.files.targets import check_folder
+
+    if path is None:
+        return
+    if endings and path.suffix.lower() not in endings:
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(endings)}")
+    if path.is_dir() or (path.exists() and not force):
         raise FileExistsError(f"{path}: exists already; --force overwrites a file")
+    check_folder(path, path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a result for programs, complete or not at all."""
     from pointgen.files import atomic
+    from pointgen.files.json_text import json_text
 
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2))
+        temporary.write_text(json_text(value), encoding="utf-8")
 
 
 @contextmanager

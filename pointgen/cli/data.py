@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -59,4 +60,4 @@ def make(
     with progress("writing") as advance:
         write_procedural(config, out, force=force, progress=advance)
     say(f"meshes in {out}, points in {out}/points, attributes in {out}/attributes.csv")
-    say(f"next: pointgen view {out}/{categories[0]}/test --png shapes.png")
+    say(f"next: pointgen view {quote(f'{out}/{categories[0]}/test')} --png shapes.png")

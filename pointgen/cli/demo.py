@@ -50,7 +50,9 @@ def demo(
     experiment = read_config(quickstart(), ["train.report_shapes=0", *(overrides or ())])
     say("1/3  training a two-level flow on built-in chairs")
     result = train(experiment, out, resume=True, device=device, reporter=reporter(sys.stderr))
-    if not (result.finished and result.main):
+    if result.main and not result.finished:
+        say("go on: the same command")
+    if not (result.main and result.finished):
         return
     on = torch_device(device)
     model = load(out, device=on)

@@ -22,13 +22,26 @@ def to_pictures(run: Path, inputs: Sequence[Path], out: Path, request: Request) 
     """Draw pictures of clouds or meshes, as .png files in the folder `out`, or one to `out`.
 
     Raises:
-        ValueError: `out` is one file but there are several pictures, or a cloud has too few points.
+        ValueError: `out` is one file but there are several pictures, a cloud has too few points, or
+            an option says nothing to such a model.
     """
     import torch
 
     from pointgen.models.cflow import CFlow
     from pointgen.training.checkpoint import load, read_run
 
+    unfit = {
+        "--points": request.points,
+        "--mask": request.mask,
+        "--category": request.category,
+        "--code": request.code != "sample",
+        "--guidance": request.guidance != 1,
+        "--score": request.score,
+        "--png": request.png,
+        "--steps": request.steps,
+    }
+    if wrong := [name for name, value in unfit.items() if value]:
+        raise ValueError(f"{wrong[0]}: is for clouds, and this model makes pictures of them")
     shapes = read_inputs(inputs, request.seed)
     count = request.count
     names = [f"{id}_{k}" if count > 1 else id for id in shapes.ids for k in range(count)]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointgen.cli.console import progress
+from pointgen.cli.console import check_free, progress
 from pointgen.cli.encoding import autoencoder, read_inputs
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, OptionalPoints, Out, Run, Seed, Steps, Weights
-from pointgen.cli.pictured import CaptionedPng, check_png, write_png
+from pointgen.cli.pictured import CaptionedPng, write_png
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
 
@@ -81,7 +81,7 @@ def edit(
     if not (factor or scales or values):
         raise ValueError("expected --factor with --from, --scale or --set, got none of them")
     check_target(out, force=force)
-    check_png(png, force=force)
+    check_free(png, force=force, endings=(".png",))
     model, encoded = autoencoder(run, torch_device(device), weights, seed)
     if not isinstance(model, Interpretation):
         raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pointgen.cli.console import check_free, print_json, say, write_json
+from pointgen.cli.console import HTML, check_free, print_json, say, write_json
 from pointgen.cli.from_images import Asked, from_images
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
 from pointgen.cli.options import (
@@ -22,7 +23,7 @@ from pointgen.cli.options import (
 )
 from pointgen.cli.paired import paired
 from pointgen.cli.sampling import sample
-from pointgen.cli.together import bar, node_first, together
+from pointgen.cli.together import bar, first, node_first, together
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,20 +136,18 @@ def evaluate(
 
     An evaluation that was interrupted goes on where it was when it is called again.
     """
-    for target in (out, html):
-        check_free(target, force=force)
+    check_free(out, force=force)
+    check_free(html, force=force, endings=HTML)
     if out is not None and out == html:
         raise ValueError(f"--out and --html: expected two files, got {out} for both")
+    of_sets: dict[str, object] = {"--protocol": protocol, "--oracle": oracle, "--units": units}
+    of_sets |= {"--html": html, "--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
+    of_pictures: dict[str, object] = {"--code": code, "--guidance": guidance != 1}
+    of_pictures |= {"--likelihood": likelihood}
     if reference is None:
-        unfit: dict[str, object] = {
-            "--pairs": pairs,
-            "--protocol": protocol,
-            "--oracle": oracle,
-            "--units": units,
-        }
-        unfit |= {"--html": html, "--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
-        if wrong := [name for name, value in unfit.items() if value]:
-            raise ValueError(f"{wrong[0]}: expected a REFERENCE too")
+        _refuse({"--pairs": pairs} | of_sets, "expected a REFERENCE too")
+        if not first():
+            return
         asked = Asked(
             split or "test",
             points,
@@ -165,16 +164,23 @@ def evaluate(
         _publish(result, text, out, json)
         return
     if pairs:
-        given: dict[str, object] = {"--html": html, "--protocol": protocol}
-        given |= {"--oracle": oracle, "--units": units, "--split": split}
-        given |= {"--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
-        if wrong := [name for name, value in given.items() if value]:
-            raise ValueError(f"--pairs does not go with {', '.join(wrong)}")
+        idle: dict[str, object] = {
+            "--split": split,
+            "--weights": weights != "model",
+            "--device": device == "cuda",
+        }
+        _refuse(of_sets | of_pictures | idle, "does not go with --pairs")
+        if not first():
+            return
         result, text = paired(
             samples, reference, points, seed, threshold=threshold, exact=Emd.NONE not in (emd or ())
         )
         _publish(result, text, out, json)
         return
+    _refuse(of_pictures, "is of a run that turns pictures into clouds, without a REFERENCE")
+    _refuse({"--threshold": threshold != "1%"}, "expected --pairs with it, or a run alone")
+    _refuse({"--weights": weights != "model" and not is_run(samples)}, f"{samples} is no run")
+    _refuse({"--split": split and not is_run(reference)}, f"{reference} is no run")
     scoring, split = _scoring(emd, protocol, points, units, split, seed)
     with together() as share:
         on = torch_device(device)
@@ -215,6 +221,12 @@ def evaluate(
         save_sheet_page(html, sheet, made, real, origin)
         say(f"wrote {html}")
     work.store.close()  # last: what could not be written costs no more than another try
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    """Refuse the options that are given, of some that would change nothing."""
+    if wrong := [name for name, value in given.items() if value]:
+        raise ValueError(f"{', '.join(wrong)}: {why}")
 
 
 def _scoring(

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,7 +88,7 @@ def import_pointflow(
         per_axis = len(units.std) == 3
     experiment = _published(model.config, root, categories, per_axis=per_axis)
     with _new_folder(out) as folder:
-        write_config(experiment, folder / "config.toml")
+        write_config(experiment.located(), folder / "config.toml")
         save_weights(model, folder / "model.safetensors", step=training_steps(model))
     say(f"{out}: trained for {training_steps(model)} steps")
     if units is None:
@@ -95,7 +96,7 @@ def import_pointflow(
     if model.config.objective == "matching":
         say("a deterministic encoder before a latent flow: here it is trained by matching only")
     verb, given = ("reconstruct", " INPUT") if model.prior is None else ("generate", "")
-    say(f"next: pointgen {verb} {out}{given} -o clouds.npy")
+    say(f"next: pointgen {verb} {quote(str(out))}{given} -o clouds.npy")
 
 
 @export_app.command("pointflow")

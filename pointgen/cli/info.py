@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import check_free, print_json, progress, say
+from pointgen.cli.console import HTML, check_free, print_json, progress, say
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, Run
 
@@ -31,22 +31,23 @@ def info(
     json: Json = False,
 ) -> None:
     """Say what a run is: model, size, step, data, last metrics."""
-    from pointgen.training.checkpoint import load, read_run
+    from pointgen.training.checkpoint import load, parameters_of, read_run, step_of
+    from pointgen.training.log import history, last_row
 
-    check_free(html, force=force)
+    check_free(html, force=force, endings=HTML)
     experiment = read_run(run)
     folder = run.parent if run.suffix == ".safetensors" else run
-    model = load(run)
+    weights = run if run.suffix == ".safetensors" else run / "model.safetensors"
+    begun = weights.is_file()  # a training saves them after a while
     facts: dict[str, Any] = {
         "run": str(run),
+        "step": step_of(weights) if begun else "no weights yet",
         "model": experiment.model.kind,
         "parts": experiment.model.parts,
         **_kind_of(experiment.model),
-        "parameters": {
-            name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
-        },
+        "parameters": parameters_of(load(run)) if begun else {},
         "data": experiment.data.model_dump(mode="json", exclude_none=True),
-        "last_log": _last_row(folder / "log.csv"),
+        "last_log": last_row(history(folder / "log.csv")),
         "report": _report(folder / "report.json"),
     }
     if json:
@@ -82,14 +83,6 @@ def _kind_of(model: ModelConfig) -> dict[str, Any]:
     return model.model_dump(include=shown) | more
 
 
-def _last_row(path: Path) -> dict[str, float]:
-    from pointgen.training.log import history
-
-    rows = history(path)
-    last = {name: float(values[-1]) for name, values in rows.items() if len(values)}
-    return {name: value for name, value in last.items() if value == value}  # no NaN
-
-
 def _report(path: Path) -> dict[str, float]:
     import json
 
@@ -99,7 +92,7 @@ def _report(path: Path) -> dict[str, float]:
         scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
         return {str(name): float(value) for name, value in scores.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: not a metric sheet ({error!r})") from error
+        raise ValueError(f"{path}: not the report of a training ({error!r})") from error
 
 
 def _line(value: Any) -> str:

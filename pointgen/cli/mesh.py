@@ -63,7 +63,7 @@ def mesh(
     Distances follow from the points' own spacing, so any units will do. Colours go along where the
     format has a place for them.
     """
-    check_free(png, force=force)
+    check_free(png, force=force, endings=(".png",))
     _check_ending(out, to)
     failed: dict[str, str] = {}
     clouds = [cloud for path in inputs for cloud in _clouds(path, points, seed, device, failed)]

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
-from pointgen.cli.console import progress, say
+from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.inputs import label_of, torch_device
 from pointgen.cli.photo_files import Photo, masks_of, photo_files, prepared
-from pointgen.cli.pictured import check_png
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
 
@@ -70,7 +69,7 @@ def from_photos(run: Path, inputs: Sequence[Path], out: Path, request: Request) 
     from pointgen.training.checkpoint import load
 
     check_target(out, force=request.force)
-    check_png(request.png, force=request.force)
+    check_free(request.png, force=request.force, endings=(".png",))
     if request.count > 1 and request.code != "sample":
         raise ValueError(f"--code {request.code}: there is one for a picture, not {request.count}")
     model = load(run, device=torch_device(request.device), weights=request.weights)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointgen.cli.console import check_free, say
+from pointgen.cli.console import say
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CaptionedPng", "check_png", "write_png"]
+__all__ = ["CaptionedPng", "write_png"]
 
 MOST, SIZE = 64, 240  # clouds of a picture, and the pixels of each
 
@@ -21,18 +21,6 @@ CaptionedPng = Annotated[
     Path | None,
     typer.Option("--png", help=f"Also draw the clouds with the results, the first {MOST}, here."),
 ]
-
-
-def check_png(path: Path | None, *, force: bool) -> None:
-    """Refuse a picture that cannot be written, before the work.
-
-    Raises:
-        ValueError: Its name ends otherwise.
-        FileExistsError: It is there already.
-    """
-    if path is not None and path.suffix.lower() != ".png":
-        raise ValueError(f"--png {path}: expected a name that ends in .png")
-    check_free(path, force=force)
 
 
 def write_png(

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pointgen.cli.console import progress, say
+from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.encoding import framer, read_inputs, thinned
 from pointgen.cli.inputs import torch_device
-from pointgen.cli.pictured import check_png
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
 
@@ -73,7 +72,7 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
     from pointgen.training.checkpoint import read_run
 
     check_target(out, force=request.force)
-    check_png(request.png, force=request.force)
+    check_free(request.png, force=request.force, endings=(".png",))
     restore = _way(run, request)
     shapes = read_inputs(inputs, request.seed)
     truth = _truth(request.truth, len(shapes.points), request.seed)

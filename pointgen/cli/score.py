@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import print_json, progress, say
+from pointgen.cli.console import check_free, print_json, progress, say
 from pointgen.cli.encoding import read_inputs, seeing
 from pointgen.cli.inputs import Shapes, torch_device
 from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
-from pointgen.cli.pictured import CaptionedPng, check_png, write_png
+from pointgen.cli.pictured import CaptionedPng, write_png
 from pointgen.cli.sampling import solver_with
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def score(
     log p(z) - log q(z | X). A high likelihood alone does not make a cloud one of the known kind:
     simple shapes get more than those of the training.
     """
-    check_png(png, force=force)
+    check_free(png, force=force, endings=(".png",))
     how = How(draws, noise, steps, seed, weights, torch_device(device))
     scorer = Scorer(run, how, reference, background)
     shapes = read_inputs(inputs, seed)

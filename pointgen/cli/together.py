@@ -18,7 +18,7 @@ from pointgen.cli.console import Advance, progress
 if TYPE_CHECKING:
     from pointgen.processes import Share
 
-__all__ = ["bar", "leave", "node_first", "plain", "speaks", "stands_by", "together"]
+__all__ = ["bar", "first", "leave", "node_first", "plain", "speaks", "stands_by", "together"]
 
 _T = TypeVar("_T")
 
@@ -30,7 +30,12 @@ STORE_WAIT = timedelta(seconds=5)
 def stands_by(arguments: list[str]) -> bool:
     """Whether this process has nothing to do: the main one alone does a verb that is not shared."""
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")
-    return _rank() > 0 and verb not in SHARED_VERBS
+    return not first() and verb not in SHARED_VERBS
+
+
+def first() -> bool:
+    """Whether this process is the main one, or the only one."""
+    return _size() == 1 or _rank() == 0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,10 +57,12 @@ def train(
     if result.report is not None:
         say(f"report: {result.report}")
     if result.finished:
-        say(f"next: {_next(experiment, run)}")
+        say(f"next: {_next(experiment, quote(str(run)))}")
+    else:
+        say("go on: the same command with --resume")
 
 
-def _next(experiment: Experiment, run: Path) -> str:
+def _next(experiment: Experiment, run: str) -> str:
     """Return a command that the trained model can do."""
     model = experiment.model
     if model.kind == "cflow" and model.direction == "cloud_to_image":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import check_free, progress, say
+from pointgen.cli.console import HTML, check_free, progress, say
 from pointgen.cli.looks import Colours, Look, coloured, looked_up
 from pointgen.cli.options import Device, Force, OptionalPoints, Seed
 
@@ -57,18 +57,23 @@ def view(
     force: Force = False,
 ) -> None:
     """Look at clouds: in an Open3D window, or with --png, --gif, --html without a display."""
+    from pointgen.view.motion import ENDINGS
     from pointgen.view.palette import PALETTES
 
     written = [path for path in (png, html, gif) if path is not None]
     if compare and (written or len(inputs) < 2):
         raise ValueError("--compare: expected two inputs or more, and no file to write")
-    _check_endings(png, html, gif)
-    for path in written:
-        check_free(path, force=force)
+    for path, endings in ((png, (".png",)), (html, HTML), (gif, ENDINGS)):
+        check_free(path, force=force, endings=endings)
+    for option, value, goes in (("to", to, "distance"), ("model", model, "density")):
+        if value is not None and color != goes:
+            raise ValueError(f"--{option}: expected --color {goes} with it")
     looks = [
         looked_up(path, points=points, seed=seed, device=device, frames=frames) for path in inputs
     ]
-    looks = _fewer(looks, most)
+    # Of those that are compared, each has a window of its own.
+    groups = [[look] for look in looks] if compare else [looks]
+    looks = [look for group in groups for look in _fewer(group, most)]
     shapes = coloured(looks, color or "own", to=to, model=model, device=device)
     captions = [look.captions for look in looks]
     colors: Any = color if color in PALETTES else None  # the others come with the shapes
@@ -109,21 +114,13 @@ def _show(
     if html is not None:
         from pointgen.view.page import save_page
 
-        save_page(html, shapes, title=title, captions=captions)
+        save_page(html, shapes, title=title, captions=captions, colors=colors)
         say(f"page in {html}: open it in any browser")
     if not any(targets):
         from pointgen.view.window import KEYS, show
 
         say(KEYS)
         show(shapes, captions=captions, colors=colors)
-
-
-def _check_endings(png: Path | None, html: Path | None, gif: Path | None) -> None:
-    from pointgen.view.motion import ENDINGS
-
-    for path, endings in ((png, (".png",)), (html, (".html",)), (gif, ENDINGS)):
-        if path is not None and path.suffix.lower() not in endings:
-            raise ValueError(f"{path}: expected a name that ends in {', '.join(endings)}")
 
 
 def _fewer(looks: list[Look], most: int) -> list[Look]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ def locked(path: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
     """Hold a lock on a file, which is made if it is missing and names the process that holds it.
 
     A POSIX record lock is not inherited by workers, which may outlive a killed process for some
-    seconds. Systems without such locks go unprotected.
+    seconds. Systems and file systems without such locks go unprotected.
 
     Args:
         path: the file.
@@ -30,8 +31,9 @@ def locked(path: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            file.seek(0)
-            raise taken(file.read().strip() or "unknown") from error
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                file.seek(0)
+                raise taken(file.read().strip() or "unknown") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -41,6 +41,11 @@ class Transform(nn.Module, ABC):
             z of the shape of x, and ladj = log|det dz/dx| of shape x.shape[:-event_ndim], nats.
         """
 
+    def to_noise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Map data to noise, without the log-Jacobian; override it where that costs much."""
+        z, _ = self.forward(x, context)
+        return z
+
     @abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Map noise to data, without the log-Jacobian: sampling must not pay for a divergence."""
@@ -72,6 +77,12 @@ class Chain(Transform):
             x, ladj = transform(x, context)
             total = total + ladj
         return x, total
+
+    def to_noise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Map data to noise."""
+        for transform in self:
+            x = transform.to_noise(x, context)
+        return x
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Map noise to data."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -25,6 +25,7 @@ __all__ = [
     "compile_fields",
     "inverse_each",
     "inverse_points",
+    "refuse_solver",
     "solve_each",
     "solving_with",
     "with_divergence",
@@ -112,6 +113,12 @@ class CNF(Transform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Carry data (t = 1) to noise (t = 0), with log|det dz/dx|."""
         return self._with_ladj(x, context, (1.0, 0.0))
+
+    def to_noise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Carry data (t = 1) to noise (t = 0)."""
+        derivative, parameters = self._derivative(x.device.type, context, None)
+        (z,) = self.solver.solve(derivative, (x,), (1.0, 0.0), parameters)
+        return z
 
     def inverse_and_ladj(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Carry noise (t = 0) to data (t = 1), with log|det dx/dz|."""
@@ -204,6 +211,12 @@ def compile_fields(module: nn.Module, *, backend: str = "inductor") -> None:
             part.field.compile(backend=backend)
 
 
+def refuse_solver(solver: Solver | None) -> None:
+    """Raise a ValueError if a solver is given, of a model that solves no ODE."""
+    if solver is not None:
+        raise ValueError("steps: this model solves no ODE, so it has none")
+
+
 @contextmanager
 def solving_with(
     module: nn.Module, *, samples: Solver | None = None, densities: Solver | None = None
@@ -214,8 +227,8 @@ def solving_with(
         ValueError: A solver is given, and there is no CNF.
     """
     flows = [part for part in module.modules() if isinstance(part, CNF)]
-    if not flows and (samples or densities) is not None:
-        raise ValueError("steps: this model solves no ODE, so it has none")
+    if not flows:
+        refuse_solver(samples or densities)
     before = [(flow.sampler, flow.solver) for flow in flows]
     for flow in flows:
         flow.sampler, flow.solver = samples or flow.sampler, densities or flow.solver
@@ -248,11 +261,10 @@ def solve_each(
     shape: Sequence[int],
 ) -> Tensor:
     """Solve a batch (B, ...) to (B, *shape); where that fails each entry alone, else NaN."""
-    try:
+    with suppress(SolveError):
         return solve(noise, context)
-    except SolveError:
-        if len(noise) == 1:
-            return noise.new_full((1, *shape), math.nan)
-        contexts = [None] * len(noise) if context is None else context.split(1)
-        each = zip(noise.split(1), contexts, strict=True)
-        return torch.cat([solve_each(solve, part, given, shape) for part, given in each])
+    if len(noise) <= 1:
+        return noise.new_full((len(noise), *shape), math.nan)
+    contexts = [None] * len(noise) if context is None else context.split(1)
+    each = zip(noise.split(1), contexts, strict=True)
+    return torch.cat([solve_each(solve, part, given, shape) for part, given in each])

@@ -16,20 +16,21 @@ from pointgen.processes import moments, several
 
 __all__ = ["LU", "ActNorm", "InvertibleLinear", "Scale", "standardising"]
 
-LEAST_VARIANCE = 1e-6  # of a channel that is divided by its deviation
+LEAST_VARIANCE = 1e-6  # of a channel that varies, and so is divided by its deviation
 
 
 def standardising(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return log_scale and bias (C,) with which vectors x (N, C) come out standardised.
 
-    The statistics are those of the batches of all processes that train together.
+    The statistics are those of the batches of all processes that train together. What does not
+    vary is moved only: nothing is known of its scale.
     """
     if several():
         mean, variance, _ = moments(x)
         mean, variance = mean.to(x), variance.to(x)
     else:
         variance, mean = torch.var_mean(x, dim=0, correction=0)
-    log_scale = -0.5 * (variance + LEAST_VARIANCE).log()
+    log_scale = -0.5 * variance.where(variance > LEAST_VARIANCE, 1.0).log()
     return log_scale, -mean * log_scale.exp()
 
 

@@ -6,6 +6,7 @@ Source: Kingma and Dhariwal 2018 (Glow), table 1; the conditions are those of Pu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -85,14 +86,20 @@ class InvertibleConv1x1(GridTransform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to noise."""
         ladj = self.factors.log_scale.sum() * (x.shape[-2] * x.shape[-1])
-        with torch.autocast(x.device.type, enabled=False):
-            z = functional.conv2d(x, self.factors.matrix()[:, :, None, None])
-        return z, ladj.expand(x.shape[:-3])
+        return _mixed(x, self.factors.matrix), ladj.expand(x.shape[:-3])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Map noise to data."""
-        with torch.autocast(z.device.type, enabled=False):
-            return functional.conv2d(z, self.factors.inverse()[:, :, None, None])
+        return _mixed(z, self.factors.inverse)
+
+
+def _mixed(x: Tensor, matrix: Callable[[], Tensor]) -> Tensor:
+    """Multiply the channels of every cell by a matrix (C, C).
+
+    In full precision, or the way back would not be one: a convolution would be TF32 on many cards.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.einsum("oi,...ihw->...ohw", matrix(), x)
 
 
 class AffineCoupling(GridTransform):

@@ -90,14 +90,22 @@ class Solver(BaseModel):
             elif self.gradient == "adjoint":
                 result = self._by_adjoint(derivative, state, span, parameters)
             else:
-                try:
-                    with _graph_within(_graph_budget(state[0].device)) as watched:
-                        result = self._through_steps(watched(derivative), state, span)
-                except GraphTooLarge:
-                    result = self._by_adjoint(derivative, state, span, parameters)
+                found = self._within_budget(derivative, state, span)
+                result = found or self._by_adjoint(derivative, state, span, parameters)
         if wants_grad and not all(bool(values.isfinite().all()) for values in result):
             raise SolveError(f"{self.method}: the state became non-finite")
         return result
+
+    def _within_budget(
+        self, derivative: Derivative, state: State, span: tuple[float, float]
+    ) -> State | None:
+        """Integrate through the steps; None if their graph grows too large."""
+        expected = FEW if self.steps is None else self.steps * len(TABLEAUS[self.method].nodes)
+        try:
+            with _graph_within(_graph_budget(state[0].device), expected) as watched:
+                return self._through_steps(watched(derivative), state, span)
+        except GraphTooLarge:  # whose traceback holds that graph, and must be gone before another
+            return None
 
     def _through_steps(
         self, derivative: Derivative, state: State, span: tuple[float, float]
@@ -160,10 +168,11 @@ def _graph_budget(device: torch.device) -> int:
 
 
 @contextmanager
-def _graph_within(budget: int) -> Iterator[Callable[[Derivative], Derivative]]:
+def _graph_within(budget: int, expected: int) -> Iterator[Callable[[Derivative], Derivative]]:
     """Give what watches a derivative, and raise `GraphTooLarge` if the graph outgrows the budget.
 
-    What a graph takes are the tensors that it saves for the backward pass, each storage once.
+    What a graph takes are the tensors that it saves for the backward pass, each storage once. It
+    is foreseen from the first evaluations, of so many expected.
     """
     storages: set[int] = set()
     taken, calls = 0, 0
@@ -172,19 +181,20 @@ def _graph_within(budget: int) -> Iterator[Callable[[Derivative], Derivative]]:
         nonlocal taken
         try:
             place = tensor.untyped_storage().data_ptr()
+            if place not in storages:
+                storages.add(place)
+                taken += tensor.untyped_storage().nbytes()
         except RuntimeError:  # a tensor inside torch.func has none: count it each time
             taken += tensor.nbytes
-            return tensor
-        if place not in storages:
-            storages.add(place)
-            taken += tensor.untyped_storage().nbytes()
-        return tensor
+        # A node that kept its own output as it is would be part of a cycle through C++, which no
+        # garbage collector sees: a graph without a backward pass would stay for ever.
+        return tensor.detach()
 
     def watched(derivative: Derivative) -> Derivative:
         def call(t: Tensor, x: Tensor, rate: bool) -> tuple[Tensor | None, ...]:
             nonlocal calls
             slope, calls = derivative(t, x, rate), calls + 1
-            if taken * max(1, FEW // calls) > budget:
+            if taken * max(1, expected // calls) > budget:
                 raise GraphTooLarge
             return slope
 

@@ -210,7 +210,13 @@ def _directions(
             raise ValueError(f"{name}: expected the shape of the points {expected}, got {got}")
         if not bool((normals.isfinite().all(dim=-1) & (normals != 0).any(dim=-1)).all()):
             raise ValueError(f"{name}: expected finite normals with a length, got others")
-    return functional.normalize(normals_a, dim=-1), functional.normalize(normals_b, dim=-1)
+    return _unit(normals_a), _unit(normals_b)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Return vectors of length one, of any that are not zero, be they as short as they may."""
+    vectors = vectors / vectors.abs().amax(dim=-1, keepdim=True)
+    return functional.normalize(vectors, dim=-1)
 
 
 def _check(a: Tensor, b: Tensor) -> None:

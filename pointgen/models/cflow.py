@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
+from pointgen.flows.continuous import refuse_solver
 from pointgen.flows.multiscale import MultiscaleFlow
 from pointgen.flows.solver import Solver
 from pointgen.geometry.distances import chamfer
@@ -116,6 +117,7 @@ class CFlow(PointCloudModel):
     """p(given) p(made | given) by two flows; `given` and `made` are pictures and clouds."""
 
     layout: Tensor
+    place: Tensor
 
     def __init__(self, config: CFlowConfig) -> None:
         super().__init__()
@@ -135,6 +137,7 @@ class CFlow(PointCloudModel):
             for size, context_channels in ((given, 0), (made, config.width))
         )
         self.register_buffer("layout", hilbert_layout(*cloud), persistent=False)
+        self.register_buffer("place", self.layout.argsort(), persistent=False)  # its inverse
 
     @property
     def makes_clouds(self) -> bool:
@@ -227,12 +230,14 @@ class CFlow(PointCloudModel):
     ) -> Tensor:
         """Draw new clouds (count, num_points, 3) in data units; see `PointCloudModel.sample`.
 
-        Without a picture, one is drawn first. There is no solver to be replaced.
+        Without a picture, one is drawn first.
 
         Raises:
             ValueError: More points are wanted than the model's clouds have, or it is asked for
-                what it does not know: categories, guidance, or pictures if it is they it makes.
+                what it does not know: categories, guidance, a solver, or pictures if it is they it
+                makes.
         """
+        refuse_solver(solver)
         if count < 1 or not 1 <= num_points <= self.config.points:
             raise ValueError(
                 f"expected at least one cloud and 1 to {self.config.points} points, as many as "
@@ -339,8 +344,7 @@ class CFlow(PointCloudModel):
         standardised, _ = self.units(points)
         order = hilbert_order(standardised).unsqueeze(-1)
         sequence = standardised.gather(1, order.expand(-1, -1, 3))
-        place = self.layout.argsort()
-        return sequence[:, place].mT.unflatten(-1, self.config.cloud_grid)
+        return sequence[:, self.place].mT.unflatten(-1, self.config.cloud_grid)
 
     def _check(self, condition: Condition) -> None:
         if condition.label is not None:

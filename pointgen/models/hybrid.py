@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zlib import crc32
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 from torch import Tensor, nn
 
@@ -115,8 +116,7 @@ class Hybrid(AroundPointFlow):
 
     def _logits(self, codes: Tensor) -> Tensor:
         """Return unnormalised log-probabilities (B, K) of the categories, of codes (B, C)."""
-        noise, _ = self.flow.noise(codes)
-        logits: Tensor = self.head(noise)
+        logits: Tensor = self.head(self.flow.noise(codes))
         return logits.to(codes.dtype)
 
     def _known(self, batch: Batch) -> Tensor:
@@ -125,7 +125,7 @@ class Hybrid(AroundPointFlow):
         known = batch.label < len(self.categories)
         if self.training and self.config.labelled < 1:
             chosen = [crc32(id.encode()) < self.config.labelled * CHECKSUMS for id in batch.id]
-            known = known & known.new_tensor(chosen)
+            known = known & torch.tensor(chosen).to(known.device, non_blocking=True)
         return known
 
 

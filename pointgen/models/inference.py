@@ -75,7 +75,7 @@ def likely_codes(
         return codes, model.log_prob(points, codes), prior.base.log_prob(noise)
 
     with torch.no_grad():
-        first, _ = model.noise(model.encode(points[:1]))
+        first = model.noise(model.encode(points[:1]))
         others = prior.base.sample((starts,), generator)[1:]
     noise = torch.cat([first, others]).requires_grad_()
     adam = Adam([noise], lr=RATE)

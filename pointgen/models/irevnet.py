@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
+from pointgen.flows.continuous import refuse_solver
 from pointgen.flows.solver import Solver
 from pointgen.geometry.pairing import kd_order
 from pointgen.models.base import Loss, NotGenerative
@@ -132,8 +133,9 @@ class IRevNetClassifier(NotGenerative):
         Nothing is drawn at random, and nothing solved.
 
         Raises:
-            ValueError: Another number of points is wanted.
+            ValueError: Another number of points is wanted, or a solver is given.
         """
+        refuse_solver(solver)
         self._check(num_points)
         features = codes.unflatten(1, (-1, self.outlet.in_features))
         return self.units.inverse(self.network.inverse(features))

@@ -154,14 +154,15 @@ class IRIM(NotGenerative):
             "denoise": self.config.noise,
             "upsample": self.config.thinned,
         }[task]
-        # As many points in all clouds of a batch, but noise as loud as may be.
-        count = len(points) if task == "denoise" else 1
-        level = low + (high - low) * _uniform(count, points, generator)
+        if task == "denoise":  # noise as loud as may be in each cloud
+            level = low + (high - low) * _uniform(len(points), points, generator)
+            return blurred(points, level.view(-1, 1, 1), generator)
+        # As many points in all clouds of a batch, of a draw by the CPU: it need not wait for a GPU.
+        drawn = _uniform(1, points.new_empty(0, device="cpu"), generator).item()
+        share = low + (high - low) * drawn
         if task == "complete":
-            return cut(points, level.item(), generator)
-        if task == "upsample":
-            return kept(points, max(1, round(level.item() * points.shape[1])), generator)
-        return blurred(points, level.view(-1, 1, 1), generator)
+            return cut(points, share, generator)
+        return kept(points, max(1, round(share * points.shape[1])), generator)
 
     @torch.no_grad()
     def restore(

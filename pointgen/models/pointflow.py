@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import MovingBatchNorm, Standardize
@@ -145,7 +145,8 @@ class PointFlow(PointCloudModel):
             self.prior = build_flow(config.prior, dim, width)
         self.conditioner = None if config.condition is None else config.condition.build()
         if config.objective == "matching":
-            for part in self.modules():
+            matched = [self.points, self.prior if config.prior.kind == "cnf" else None]
+            for part in nn.ModuleList(filter(None, matched)).modules():
                 if isinstance(part, MovingBatchNorm):
                     part.requires_grad_(False)  # see `matching_loss`: it crosses them, untrained
 
@@ -197,9 +198,9 @@ class PointFlow(PointCloudModel):
         """Return log p(z) or log p(z | condition) (B,) of codes (B, C), nats."""
         return self._prior().log_prob(codes, self._context(condition or Condition(), len(codes)))
 
-    def noise(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Map codes (B, C) to the prior's noise (B, C), with the log-Jacobian (B,), nats."""
-        return self._prior().transform(codes, self._context(Condition(), len(codes)))
+    def noise(self, codes: Tensor) -> Tensor:
+        """Map codes (B, C) to the prior's noise (B, C)."""
+        return self._prior().transform.to_noise(codes, self._context(Condition(), len(codes)))
 
     @torch.no_grad()
     def log_prob_given(
@@ -223,10 +224,11 @@ class PointFlow(PointCloudModel):
         Raises:
             ValueError: The model has no prior, or a deterministic posterior.
         """
+        context = self._context(condition or Condition(), len(points))
         return weighed(
             self.posterior(points),
             lambda code: self.log_prob(points, code),
-            lambda code: self.log_prior(code, condition),
+            lambda code: self._prior().log_prob(code, context),
             draws=draws,
             generator=generator,
         )
@@ -357,7 +359,7 @@ class PointFlow(PointCloudModel):
                 "log_px_per_point": log_px.detach() / target.shape[1],
                 "log_pz": log_pz.detach(),
                 "entropy": entropy.detach(),
-                "forward_evaluations": log_px.new_tensor(float(self.evaluations - before)),
+                "forward_evaluations": log_px.new_full((), self.evaluations - before),
             },
         )
 

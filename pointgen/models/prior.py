@@ -36,7 +36,9 @@ def choose_codes(prior: Flow, noise: Tensor, condition: Condition, context: Cont
         return codes.mean(1)
     given = context(condition, count)
     given = None if given is None else given.repeat_interleave(draws, 0)
-    likely = prior.log_prob(codes.flatten(0, 1), given).unflatten(0, (count, draws))
+    solved = codes.isfinite().all(-1)  # what could not be solved is no candidate
+    likely = prior.log_prob(codes.nan_to_num().flatten(0, 1), given).unflatten(0, (count, draws))
+    likely = likely.masked_fill(~solved, -torch.inf)
     best = likely.argmax(1).view(count, 1, 1).expand(-1, 1, codes.shape[-1])
     return codes.gather(1, best).squeeze(1)
 

@@ -1,4 +1,4 @@
-"""Any vision backbone of Hugging Face transformers by name, frozen or fine-tuned."""
+"""Vision backbones of Hugging Face transformers by name, frozen or fine-tuned."""
 
 from __future__ import annotations
 
@@ -49,12 +49,19 @@ class ImageBackbone(nn.Module):
         self.network = network
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
-        if self.frozen:
-            network.requires_grad_(False)
-        with torch.no_grad():
-            probe = torch.zeros(1, 3, self.image_size, self.image_size)
-            self.features = self.eval()(probe).shape[-1]
+        network.requires_grad_(not self.frozen)
+        found = self.eval()(torch.zeros(1, 3, self.image_size, self.image_size))
+        self.features = found.shape[-1]
+        if not self.frozen:
+            self._leave_out_what_is_not_used(found)
         self.train()
+
+    def _leave_out_what_is_not_used(self, found: Tensor) -> None:
+        """Freeze what features do not depend on: several processes wait for all gradients."""
+        found.sum().backward()
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(parameter.grad is not None)
+        self.zero_grad()
 
     def train(self, mode: bool = True) -> ImageBackbone:
         """Set the mode; a frozen network stays in eval mode."""
@@ -67,8 +74,13 @@ class ImageBackbone(nn.Module):
         """Map pictures (B, 3, H, W) in [0, 1] to features (B, `features`)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             output: Any = self.network(pixel_values=(image - self.mean) / self.std)
-        pooled = output.pooler_output
-        return (output.last_hidden_state.mean(1) if pooled is None else pooled).flatten(1)
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is None:
+            sequence = getattr(output, "last_hidden_state", None)
+            if sequence is None or sequence.ndim != 3:
+                raise ValueError("image encoder: this network gives no features of a whole picture")
+            pooled = sequence.mean(1)
+        return pooled.flatten(1)
 
 
 def _loaded(name: str) -> nn.Module:

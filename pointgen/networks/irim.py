@@ -23,6 +23,7 @@ from torch.nn import functional
 from pointgen.geometry.pulls import means_near, pulled, towards
 from pointgen.networks.reversible import (
     AdditiveBlock,
+    DriftWatch,
     Gradients,
     ReversibleSequence,
     ReversibleStep,
@@ -61,6 +62,7 @@ class InferenceMachine(nn.Module):
             nn.Linear(hidden, hidden),
         )  # fmt: skip
         self.inlet = nn.Linear(hidden + facts, width - 3)
+        self.watch = DriftWatch()  # of all chains: each lives for one step of a training
         self.listen = nn.ModuleList(_Listening(width, hidden) for _ in range(steps))
         self.move = nn.ModuleList(_Moving(self.memory, hidden, width) for _ in range(steps))
 
@@ -98,7 +100,7 @@ class InferenceMachine(nn.Module):
                 _Onward(self.width),
                 AdditiveBlock(told, self.move[min(number, last)], 1.0),
             ]
-        return ReversibleSequence(chain)
+        return ReversibleSequence(chain, self.watch)
 
     @torch.no_grad()
     def path(self, points: Tensor, seen: Tensor, facts: Tensor, steps: int) -> Tensor:

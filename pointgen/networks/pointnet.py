@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor, nn
 
 from pointgen.networks.batchnorm import BatchNorm
@@ -19,7 +19,7 @@ class PointNetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Literal["pointnet"] = "pointnet"
-    widths: tuple[PositiveInt, ...] = (128, 128, 256, 512)
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 128, 256, 512)
     """Channels of the layers that see each point alone; the last is pooled."""
     head: tuple[PositiveInt, ...] = (256, 128)
     """Channels of the layers between the pooled features and each output."""

@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 __all__ = [
     "AdditiveBlock",
     "DriftError",
+    "DriftWatch",
     "Gradients",
     "ReversibleSequence",
     "ReversibleStep",
@@ -96,16 +97,49 @@ class AdditiveBlock(ReversibleStep):
         return (torch.sub(y1, answer, alpha=self.scale), x2), (grad1, grad2 + back)
 
 
+@dataclass
+class DriftWatch:
+    """Looks now and then whether backward passes find the inputs again.
+
+    Attributes:
+        drift: how far those that were last looked at came back from those that went in: the root
+            mean square of the difference, relative to that of the inputs.
+        passes: how many backward passes there were.
+    """
+
+    drift: float = 0.0
+    passes: int = 0
+
+    def look(self, found: Tensor, expected: Tensor, steps: int) -> None:
+        """Note how far probes of the recomputed inputs are from those that went in.
+
+        It is done in the first backward pass and every 50th from there: drift grows slowly, with
+        the weights.
+
+        Raises:
+            DriftError: Too far for the gradient to be used.
+        """
+        self.passes += 1
+        if self.passes % WATCH_EVERY != 1:
+            return
+        size = expected.norm().clamp_min(torch.finfo(expected.dtype).tiny)
+        self.drift = ((found - expected).norm() / size).item()
+        if self.drift > MOST_DRIFT:  # not where it is NaN: then the loss is, which is said by it
+            raise DriftError(
+                f"reversible network of {steps} steps: recomputed activations are "
+                f"{self.drift:.0%} off, at most {MOST_DRIFT:.0%} is allowed: use fewer layers, a "
+                "lower learning rate, or fp32"
+            )
+
+
 class ReversibleSequence(nn.Module):
     """Reversible steps, one after another."""
 
-    def __init__(self, steps: Iterable[ReversibleStep]) -> None:
+    def __init__(self, steps: Iterable[ReversibleStep], watch: DriftWatch | None = None) -> None:
+        """Join steps, whose `watch` is that of other sequences too where it is given."""
         super().__init__()
         self.steps = nn.ModuleList(steps)
-        self.drift = 0.0
-        """How far the inputs that were last watched came back from those that went in: the root
-        mean square of the difference, relative to that of the inputs."""
-        self._backwards = 0
+        self.watch = watch or DriftWatch()
 
     @torch.compiler.disable
     def forward(self, x1: Tensor, x2: Tensor) -> Streams:
@@ -134,27 +168,6 @@ class ReversibleSequence(nn.Module):
             assert isinstance(step, ReversibleStep)
             y1, y2 = step.inverse(y1, y2)
         return y1, y2
-
-    def watch(self, found: Tensor, expected: Tensor) -> None:
-        """Note how far probes of the recomputed inputs are from those that went in.
-
-        It is done in the first backward pass and every 50th from there: drift grows slowly, with
-        the weights.
-
-        Raises:
-            DriftError: Too far for the gradient to be used.
-        """
-        self._backwards += 1
-        if self._backwards % WATCH_EVERY != 1:
-            return
-        size = expected.norm().clamp_min(torch.finfo(expected.dtype).tiny)
-        self.drift = ((found - expected).norm() / size).item()
-        if self.drift > MOST_DRIFT:  # not where it is NaN: then the loss is, which is said by it
-            raise DriftError(
-                f"reversible network of {len(self.steps)} steps: recomputed activations are "
-                f"{self.drift:.0%} off, at most {MOST_DRIFT:.0%} is allowed: use fewer layers, a "
-                "lower learning rate, or fp32"
-            )
 
 
 @dataclass(frozen=True)
@@ -204,7 +217,7 @@ class _Recomputing(torch.autograd.Function):
         with ctx.autocast.again():
             for step in reversed(ctx.sequence.steps):
                 y, grad = step.pull_back(y, grad, into)
-        ctx.sequence.watch(_probes(*y), expected)
+        ctx.sequence.watch.look(_probes(*y), expected, len(ctx.sequence.steps))
         return None, *grad, *(into.get(parameter) for parameter in ctx.sequence.parameters())
 
 

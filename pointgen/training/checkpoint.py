@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -17,7 +18,17 @@ from pointgen.config import ConfigError, Experiment, read_config
 from pointgen.files import atomic
 from pointgen.models import PointCloudModel
 
-__all__ = ["RunError", "check_fit", "load", "load_weights", "read_run", "save_weights", "solid"]
+__all__ = [
+    "RunError",
+    "check_fit",
+    "load",
+    "load_weights",
+    "parameters_of",
+    "read_run",
+    "save_weights",
+    "solid",
+    "step_of",
+]
 
 
 class RunError(ValueError):
@@ -38,9 +49,12 @@ def load(
         weights: `model` is the end of the training, `best` its lowest validation loss.
 
     Raises:
-        RunError: Something is missing, damaged, or does not fit the config.
+        RunError: Something is missing, damaged, does not fit the config, or one file is given and
+            others are asked for.
     """
     path = Path(run)
+    if path.suffix == ".safetensors" and weights != "model":
+        raise RunError(f"{path}: expected the run's folder to choose its {weights} weights")
     with torch.random.fork_rng(devices=[]):  # initial weights are random, and overwritten here
         model = read_run(path).model.build()
     load_weights(model, path if path.suffix == ".safetensors" else path / f"{weights}.safetensors")
@@ -119,3 +133,18 @@ def check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: P
 def _names(names: list[str]) -> str:
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
+
+
+def step_of(weights: Path) -> int | None:
+    """Return the step that a file of weights says it is of."""
+    with safe_open(weights, framework="pt") as file:
+        noted = (file.metadata() or {}).get("pointgen", "")
+    found = re.search(r'"step": (\d+)', noted)
+    return int(found[1]) if found else None
+
+
+def parameters_of(model: nn.Module) -> dict[str, int]:
+    """Return how many parameters each part of a model has."""
+    return {
+        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
+    }

@@ -19,7 +19,7 @@ from pointgen.training.checkpoint import RunError
 if TYPE_CHECKING:
     from pointgen.training.look import Seen
 
-__all__ = ["Clock", "Log", "Meter", "TrainingError", "history"]
+__all__ = ["Clock", "Log", "Meter", "TrainingError", "history", "last_row"]
 
 # What TensorBoard gets of each kind at a preview, about 130 kB: clouds, the points of each, and
 # how many times the pictures are smaller than in samples/.
@@ -56,12 +56,12 @@ class Meter:
             raise ValueError(f"loss terms: expected {self._names} as before, got {names}")
         self._sums += stacked
         self._count += 1
-        watched = stacked[[names.index(name) for name in finite]]
+        watched = torch.stack([stacked[names.index(name)] for name in finite])
         seen = torch.where(watched.isfinite().all(), torch.inf, float(step))
         self._bad_step = torch.minimum(self._bad_step, seen)
 
     def means(self, gather: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Return the means since `reset` over steps and processes.
+        """Return the means since `reset` over steps and processes; each goes on from all sums.
 
         Args:
             gather: joins one row of numbers from each process to (processes, numbers).
@@ -70,7 +70,8 @@ class Meter:
             TrainingError: A number that must be finite was not.
         """
         rows = gather(torch.cat([self._bad_step, self._sums])[None])
-        bad_step, sums = rows[:, 0].min().item(), rows[:, 1:].mean(0).tolist()
+        self._sums = rows[:, 1:].mean(0)  # which the state of any process then holds
+        bad_step, sums = rows[:, 0].min().item(), self._sums.tolist()
         if bad_step < torch.inf:
             broken = [n for n, s in zip(self._names, sums, strict=True) if not abs(s) < torch.inf]
             raise TrainingError(f"step {bad_step:.0f}: not finite: {', '.join(broken)}")
@@ -203,6 +204,12 @@ def history(path: Path) -> dict[str, np.ndarray]:
         raise RunError(f"{path}: not the log of a training ({error})") from error
     values = np.array(whole, dtype=float).reshape(len(whole), len(columns))
     return dict(zip(columns, values.T, strict=True))
+
+
+def last_row(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the finite numbers of the last row of a log's columns."""
+    row = {name: float(values[-1]) for name, values in columns.items() if len(values)}
+    return {name: value for name, value in row.items() if np.isfinite(value)}
 
 
 def _colours(cloud: Tensor) -> Tensor:

@@ -172,7 +172,7 @@ def fit(
                         write_state(out / "state", tensors, facts)  # first: weights imply a state
                         save_weights(judged, out / "model.safetensors", step=done)
             if stopping and done < total:
-                reporter.say(f"{out}: stopped and saved at step {done} of {total}; go on: --resume")
+                reporter.say(f"{out}: stopped and saved at step {done} of {total}")
                 break
     return Result(out, done, total, best, clock.total(), main)
 

@@ -14,16 +14,16 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import CloudDataset
 from pointgen.files import atomic
+from pointgen.files.json_text import json_text
 from pointgen.metrics.by_category import SHOWN
 from pointgen.metrics.sheet import Sheet
 from pointgen.models import Classifier, PointCloudModel
-from pointgen.training.checkpoint import load, read_run
-from pointgen.training.log import history
+from pointgen.training.checkpoint import load, parameters_of, read_run, step_of
+from pointgen.training.log import history, last_row
 from pointgen.training.look import Look, look, one_line
 from pointgen.training.making import Advance, generates
 from pointgen.training.scores import Pairs, accuracy, has_pairs, score_pairs, score_set
@@ -98,13 +98,12 @@ class Findings:
     @property
     def finished(self) -> bool:
         """Whether the training reached its end."""
-        return None not in (self.step, self.total) and self.step == self.total
+        return self.step is not None and self.total is not None and self.step >= self.total
 
     @property
     def last(self) -> dict[str, float]:
         """The last row of the log."""
-        row = {name: float(values[-1]) for name, values in self.log.items() if len(values)}
-        return {name: value for name, value in row.items() if np.isfinite(value)}
+        return last_row(self.log)
 
     def to_json(self) -> dict[str, Any]:
         """Return numbers, texts, lists and dictionaries."""
@@ -166,7 +165,7 @@ def write_report(
     save_report(html, f"Training of {run.resolve().name}", sections(findings))
     if json_too is not None:
         with atomic(json_too) as temporary:
-            temporary.write_text(json.dumps(findings.to_json(), indent=2), encoding="utf-8")
+            temporary.write_text(json_text(findings.to_json()), encoding="utf-8")
     return findings.problems
 
 
@@ -214,10 +213,10 @@ def _find(
         run=run,
         experiment=experiment,
         log=log or {},
-        step=None if model is None else _step(run / "model.safetensors"),
+        step=None if model is None else step_of(run / "model.safetensors"),
         total=config.steps or (None if training is None else config.total_steps(len(training))),
         trained_on=str(before) if (before := _noted(run).get("trained_on")) else None,
-        parameters={} if model is None else _parameters(model),
+        parameters={} if model is None else parameters_of(model),
         shapes={name: len(of) for name, of in {"train": training, SPLIT: held_out}.items() if of},
         previews=problems.attempt("Previews", partial(_previews, run / "samples")) or {},
         made=made,
@@ -272,20 +271,6 @@ def _small(path: Path) -> Image.Image:
         share = min(1.0, PREVIEW_WIDTH / image.width)
         size = (round(share * image.width), round(share * image.height))
         return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-
-
-def _step(weights: Path) -> int | None:
-    """Return the step that a file of weights says it is of."""
-    with safe_open(weights, framework="pt") as file:
-        noted = (file.metadata() or {}).get("pointgen", "")
-    found = re.search(r'"step": (\d+)', noted)
-    return int(found[1]) if found else None
-
-
-def _parameters(model: PointCloudModel) -> dict[str, int]:
-    return {
-        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
-    }
 
 
 def _noted(run: Path) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def train(
     out, experiment = Path(out), _known(experiment.located())
     accelerator = accelerator_for(experiment.train, device)
     share_size(experiment.train.batch_size, accelerator.num_processes)  # before anything is written
-    with _matmul_precision("high" if experiment.train.tf32 else "highest"):
+    with _tf32(experiment.train.tf32):
         main = accelerator.is_main_process
         reporter = (reporter if main else None) or Silent()
         try:
@@ -180,14 +180,16 @@ def _known(experiment: Experiment) -> Experiment:
 
 
 @contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
-    """Set torch's precision of fp32 matrix products for a while: it is the whole process's."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Say for a while how CUDA multiplies and convolves in fp32: it is the whole process's."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def _prepared(

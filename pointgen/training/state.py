@@ -21,6 +21,7 @@ __all__ = ["Facts", "has_state", "pack", "read_state", "unpack", "write_state"]
 
 LAST = "last.safetensors"
 PREVIOUS = "previous.safetensors"
+NEW = "new.safetensors"  # for the moment between being complete and being the last
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,11 @@ def write_state(folder: Path, tensors: dict[str, Tensor], facts: Facts) -> None:
     """Write a state as the last one; what was the last one becomes the previous one."""
     text = json.dumps(asdict(facts))
     metadata = {"facts": text, "checksum": _checksum(tensors, text)}
-    with atomic(folder / LAST) as temporary:
+    with atomic(folder / NEW) as temporary:
         save_file(tensors, temporary, metadata=metadata)
-        if (folder / LAST).exists():
-            (folder / LAST).replace(folder / PREVIOUS)
+    if (folder / LAST).exists():  # only now: it may be damaged, and the previous one all there is
+        (folder / LAST).replace(folder / PREVIOUS)
+    (folder / NEW).replace(folder / LAST)
 
 
 def read_state(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], Facts] | None:

@@ -1,4 +1,4 @@
-"""Ending a training cleanly on Ctrl-C and SIGTERM."""
+"""Ending a training cleanly on Ctrl-C, SIGTERM, and when its terminal is shut."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a request; the second one interrupts at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request; the second one interrupts at once.
 
-    Outside the main thread Python cannot watch signals, and they keep their meaning.
+    A SIGHUP that is ignored, as under nohup, stays so. Outside the main thread Python cannot watch
+    signals, and they keep their meaning.
     """
     stop, first = Stop(), 0.0
     if threading.current_thread() is not threading.main_thread():
@@ -43,7 +44,10 @@ def stoppable() -> Iterator[Stop]:
         elif not (several() and monotonic() - first < ECHO):
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:

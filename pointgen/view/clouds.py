@@ -22,6 +22,7 @@ __all__ = [
     "bounds",
     "check_captions",
     "grid_shape",
+    "vertex_colours",
 ]
 
 Clouds: TypeAlias = Union["np.ndarray", "Tensor", "Shape", "Sequence[np.ndarray | Tensor | Shape]"]
@@ -116,6 +117,17 @@ def bounds(points: np.ndarray) -> tuple[np.ndarray, float]:
     low, high = points.min(axis=0).astype(float), points.max(axis=0).astype(float)
     side = float((high - low).max())
     return (low + high) / 2, side if side > 0 else 1.0
+
+
+def vertex_colours(shape: Checked) -> np.ndarray | None:
+    """Return the colours (V, 3) of a surface's vertices: those of the points nearest to them."""
+    from scipy.spatial import KDTree
+
+    if shape.surface is None or shape.colours is None:
+        return None
+    _, nearest = KDTree(shape.points).query(shape.surface[0])
+    found: np.ndarray = shape.colours[nearest]
+    return found
 
 
 def _is_array(value: object) -> bool:

@@ -9,6 +9,8 @@ from numba import njit
 
 __all__ = ["add_visible", "nearest_spheres"]
 
+CELLS = 1000  # of a side of the grid of shadows, about
+
 
 @njit(nogil=True, cache=True)
 def nearest_spheres(
@@ -58,7 +60,10 @@ def add_visible(
         across: (D, 2, 3) unit vectors that span the plane across each direction.
         radius: of the spheres.
     """
-    cell = 1.8 * radius  # one sphere
+    extent = 0.0
+    for axis in range(3):
+        extent = max(extent, blockers[:, axis].max() - blockers[:, axis].min())
+    cell = max(1.8 * radius, extent / CELLS)  # one sphere, unless they are lost in space
     places = np.empty((len(blockers), 2), dtype=np.int64)
     for number in range(len(directions)):
         toward, right, forward = directions[number], across[number, 0], across[number, 1]

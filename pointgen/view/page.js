@@ -313,6 +313,7 @@ function fill() {
   $("#surfaces").parentElement.hidden = !data.clouds.some((cloud) => cloud.surface);
   if (data.clouds.some((cloud) => cloud.coloured)) $("#colour").value = "given";
   else $("#colour option[value=given]").remove();
+  if (data.palette) $("#colour").value = data.palette;
 }
 
 function listen() {

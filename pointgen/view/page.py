@@ -11,12 +11,18 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from pointgen.view.camera import DISTANCE
-from pointgen.view.clouds import Checked, Clouds, as_shapes, bounds, check_captions
+from pointgen.view.clouds import (
+    Checked,
+    Clouds,
+    as_shapes,
+    bounds,
+    check_captions,
+    vertex_colours,
+)
 from pointgen.view.light import sphere, visibility
-from pointgen.view.palette import HEIGHT_STOPS, PLAIN
+from pointgen.view.palette import HEIGHT_STOPS, PLAIN, Palette
 from pointgen.view.splat import sphere_radius
 
 __all__ = ["page", "save_page"]
@@ -27,7 +33,13 @@ PIECES = 16  # of the way from noise to shape at most
 TRIANGLES = 200_000  # of a surface at most: a page is sent around, and two megabytes are enough
 
 
-def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -> str:
+def page(
+    clouds: Clouds,
+    *,
+    title: str,
+    captions: Sequence[str] | None = None,
+    colors: Palette | None = None,
+) -> str:
     """Return a page that shows all clouds at one scale and needs nothing but itself.
 
     A point takes seven bytes: three coordinates in steps of 1/65535 of the sides of its cloud's
@@ -42,6 +54,7 @@ def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -
             up. Frames of a shape are evenly spaced in time.
         title: of the page; any text.
         captions: one for each cloud; any text.
+        colors: which ones are shown first. None: those that came with the clouds, else by position.
 
     Raises:
         ValueError: A cloud is empty or not finite, or the captions do not match the clouds.
@@ -55,6 +68,7 @@ def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -
         "distance": DISTANCE,
         "stops": HEIGHT_STOPS,
         "plain": PLAIN,
+        "palette": colors,
         "clouds": [_cloud(shape, largest, line) for shape, line in zip(shapes, lines, strict=True)],
     }
     parts = {
@@ -67,12 +81,17 @@ def page(clouds: Clouds, *, title: str, captions: Sequence[str] | None = None) -
 
 
 def save_page(
-    path: Path | str, clouds: Clouds, *, title: str, captions: Sequence[str] | None = None
+    path: Path | str,
+    clouds: Clouds,
+    *,
+    title: str,
+    captions: Sequence[str] | None = None,
+    colors: Palette | None = None,
 ) -> None:
     """Write the text of `page` to `path`, complete or not at all."""
     from pointgen.files import atomic
 
-    text = page(clouds, title=title, captions=captions)
+    text = page(clouds, title=title, captions=captions, colors=colors)
     with atomic(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -114,12 +133,12 @@ def _surface(shape: Checked) -> dict[str, object] | None:
         return None
     vertices, triangles = shape.surface
     low, side, places = _in_box(vertices, FINE)
-    colours = b""
-    if shape.colours is not None:  # they are of points that were drawn on the surface
-        colours = _bytes(shape.colours[KDTree(shape.points).query(vertices)[1]])
+    colours = vertex_colours(shape)
     wide = len(vertices) > FINE + 1
     index = triangles.astype("<u4" if wide else "<u2")
-    content = places.tobytes() + _bytes(_light(vertices, shape.points)) + colours + index.tobytes()
+    content = places.tobytes() + _bytes(_light(vertices, shape.points))
+    content += b"" if colours is None else _bytes(colours)
+    content += index.tobytes()
     return {
         "count": len(vertices),
         "triangles": len(triangles),

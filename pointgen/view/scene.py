@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointgen.view.clouds import Checked, at_time, bounds, grid_shape
+from pointgen.view.clouds import Checked, at_time, bounds, grid_shape, vertex_colours
 from pointgen.view.label import label
 from pointgen.view.palette import PALETTES, Palette, colour, colours_of
 
@@ -98,8 +98,8 @@ class Scene:
             surface = self.shapes[index].surface
             if surface is not None and self.surfaces:
                 vertices, faces = surface
-                palette = self.palette or "plain"
-                colours = colour(vertices, palette, back)
+                own = vertex_colours(self.shapes[index]) if self.palette is None else None
+                colours = colour(vertices, self.palette or "plain", back) if own is None else own
                 found.append((vertices - self._centre(index) + place, faces, colours))
         return found
 

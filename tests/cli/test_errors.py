@@ -23,6 +23,33 @@ MISTAKES = {
     "flat data": (["evaluate", "{flat}", "{run}"], "flat.npy"),
     "not a number": (["evaluate", "{nan}", "{run}"], "nan.npy"),
     "no such device": (["generate", "{run}", "-o", "{tmp}/a.npy", "--device", "cuda"], "CUDA"),
+    "no place for the result": (
+        ["evaluate", "{sound}", "{sound}", "-o", "{sound}/sheet.json"],
+        "sheet.json",
+    ),
+    "another ending": (["info", "{run}", "--html", "{tmp}/a.txt"], "a.txt: expected a name that"),
+    "not of sets": (["evaluate", "{sound}", "{sound}", "--code", "mean"], "--code: is of a run"),
+    "not of sets either": (
+        ["evaluate", "{sound}", "{sound}", "--threshold", "2%"],
+        "--threshold: expected --pairs",
+    ),
+    "no split": (
+        ["evaluate", "{sound}", "{sound}", "--split", "val"],
+        "--split: {sound} is no",
+    ),
+    "not of pairs": (
+        ["evaluate", "{sound}", "{sound}", "--pairs", "--likelihood", "--units", "box"],
+        "--units, --likelihood: does not go with --pairs",
+    ),
+    "one file has no best": (
+        ["generate", "{run}/model.safetensors", "-o", "{tmp}/a.npy", "--weights", "best"],
+        "expected the run's folder",
+    ),
+    "colours of another choice": (
+        ["view", "{sound}", "--png", "{tmp}/a.png", "--to", "{sound}"],
+        "--to: expected --color distance",
+    ),
+    "no layers": (["train", "{config}", "--set", "model.encoder.widths=[]"], "encoder.widths"),
     "unknown category": (["data", "make", "dragon", "-o", "{tmp}/d"], "dragon"),
 }
 
@@ -31,8 +58,10 @@ MISTAKES = {
 def test_one_clear_line(pointgen, run, config, tmp_path, name):
     np.save(tmp_path / "flat.npy", np.zeros((4, 10, 2)))
     np.save(tmp_path / "nan.npy", np.full((4, 10, 3), np.nan))
+    np.save(tmp_path / "sound.npy", np.random.default_rng(0).normal(size=(4, 10, 3)))
     places = {
         "{run}": run,
+        "{sound}": tmp_path / "sound.npy",
         "{config}": config,
         "{flat}": tmp_path / "flat.npy",
         "{nan}": tmp_path / "nan.npy",

@@ -53,3 +53,21 @@ def test_a_log_that_is_none_is_one_line(pointgen, run, tmp_path):
     (tmp_path / "log.csv").write_text("hello\n")
     result = pointgen("info", tmp_path)
     assert result.status == 2 and "log.csv: not the log of a training" in result.err
+
+
+def test_a_run_without_weights_yet_is_described_all_the_same(pointgen, run, tmp_path):
+    for name in ("config.toml", "log.csv"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    found = json.loads(pointgen("info", tmp_path, "--json").out)
+    assert found["step"] == "no weights yet" and found["last_log"]["step"] == 4
+    assert json.loads(pointgen("info", run, "--json").out)["step"] == 4
+    page = pointgen("info", tmp_path, "--html", tmp_path / "a.html", "--device", "cpu")
+    assert page.status == 0 and (tmp_path / "a.html").exists()
+
+
+def test_json_has_null_where_a_number_is_not_finite(pointgen, run, tmp_path):
+    for name in ("config.toml", "model.safetensors"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    (tmp_path / "report.json").write_text('{"scores": {"CD": Infinity, "EMD": NaN, "JSD": 1}}')
+    scores = json.loads(pointgen("info", tmp_path, "--json").out)["report"]
+    assert scores == {"CD": None, "EMD": None, "JSD": 1.0}

@@ -103,3 +103,16 @@ def test_a_mistake_is_one_line_for_all(run, tmp_path, mistake):
     assert both.returncode == 1 and "exitcode  : 2" in both.stderr
     assert both.stderr.count("error: ") == 1 and said in both.stderr
     assert not (tmp_path / "b.npy").exists()
+
+
+def test_what_is_not_shared_of_a_shared_verb_is_done_by_the_main_process(
+    pointgen, second, tmp_path
+):
+    np.save(tmp_path / "a.npy", np.zeros((1, 4, 3)))
+    said = pointgen("evaluate", tmp_path / "a.npy", tmp_path / "a.npy", "--pairs", "--json")
+    assert (said.status, said.out, said.err) == (0, "", "")
+
+
+def test_a_rank_alone_makes_no_second_process(pointgen, run, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert pointgen("info", run).out

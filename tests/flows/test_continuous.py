@@ -5,9 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from pointgen.flows.affine import Standardize
+from pointgen.flows.base import Chain
 from pointgen.flows.continuous import (
     CNF,
     compile_fields,
+    inverse_each,
     solving_with,
     with_divergence,
 )
@@ -171,6 +174,22 @@ def test_another_solver_is_only_lent():
         cnf.inverse(torch.randn(2, 3))
         assert cnf.evaluations == 1
     assert cnf.sampler == Solver()
+
+
+def test_noise_without_its_density_is_the_same():
+    cnf = CNF(field(), PRECISE).eval()
+    x, context = torch.randn(2, 4, 3), torch.randn(2, 1, 3)
+    chain = Chain([Standardize(3), cnf])
+    torch.testing.assert_close(chain.to_noise(x, context), chain(x, context)[0], atol=1e-8, rtol=0)
+    with torch.no_grad():
+        before = cnf.evaluations
+        cnf.to_noise(x, context)
+    assert cnf.evaluations > before
+
+
+def test_nothing_is_decoded_to_nothing():
+    cnf = CNF(field(), Solver(rtol=1e-3, atol=1e-3))
+    assert inverse_each(cnf, torch.zeros(0, 4, 3), torch.zeros(0, 1, 3)).shape == (0, 4, 3)
 
 
 def test_compiled_fields_are_the_same_functions():

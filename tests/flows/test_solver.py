@@ -1,5 +1,8 @@
 """Our own steps against torchdiffeq's, and the choice of how to differentiate them."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torchdiffeq import odeint
@@ -82,3 +85,53 @@ def test_a_graph_that_outgrows_its_budget_on_the_way_gives_way_to_the_adjoint(mo
     assert all(map(torch.equal, found, by_adjoint))
     for one, other in zip(by_steps, by_adjoint, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backward", [True, False])
+def test_graphs_go_when_nobody_holds_them(monkeypatch, backward):
+    """Those of rejected steps, of results that are dropped, and of a solve that grew too large."""
+    alive = []
+
+    class Kept(torch.autograd.Function):
+        """Keeps its own output, as a tanh does."""
+
+        @staticmethod
+        def forward(ctx, x):
+            y = x.tanh()
+            ctx.save_for_backward(y)
+            alive.append(weakref.ref(y))
+            return y
+
+        @staticmethod
+        def backward(ctx, grad):
+            (y,) = ctx.saved_tensors
+            return grad * (1 - y * y)
+
+    weight = torch.tensor(40.0, requires_grad=True)
+
+    def derivative(t, x, rate):
+        return Kept.apply(weight * x * torch.sin(9 * t)), None
+
+    for budget in (2**30, 1):
+        monkeypatch.setattr(solver_module, "CPU_GRAPH", budget)
+        (y,) = Solver(rtol=1e-6, atol=1e-6).solve(
+            derivative, (torch.ones(4),), (0.0, 1.0), (weight,)
+        )
+        if backward:
+            y.sum().backward()
+        del y
+        gc.collect()
+        assert len(alive) > 7 and not any(found() is not None for found in alive)
+
+
+def test_what_a_graph_will_take_is_foreseen_by_the_steps_there_will_be(monkeypatch):
+    taken = []
+
+    def derivative(t, x, rate):
+        taken.append(x.grad_fn is not None)
+        return (weight * x).tanh(), None
+
+    weight, x = torch.ones(1000, requires_grad=True), torch.ones(1000)
+    monkeypatch.setattr(solver_module, "CPU_GRAPH", 4 * 4 * x.nbytes)
+    Solver(method="euler", steps=4).solve(derivative, (x,), (0.0, 1.0), (weight,))
+    assert any(taken)  # through the steps: an adjoint's forward solve keeps no graph

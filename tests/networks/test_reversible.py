@@ -67,7 +67,7 @@ def test_gradients_are_those_of_plain_autograd(depth):
     expected = gradients(sequence, inputs, sequence.plain)
     for one, other in zip(gradients(sequence, inputs), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    assert sequence.drift < 1e-14
+    assert sequence.watch.drift < 1e-14
 
 
 def test_steps_may_change_the_form_of_the_streams():
@@ -156,7 +156,7 @@ def test_autocast_leaves_the_streams_in_single_precision():
         assert one.dtype == torch.float32
         # Nearer to plain autograd in half precision than that is to single precision.
         assert (one - half).norm() < 0.5 * (half - single).norm()
-    assert 0 < sequence.drift < 1e-3
+    assert 0 < sequence.watch.drift < 1e-3
 
 
 def test_half_precision_inputs_become_single():
@@ -197,9 +197,9 @@ def test_drift_is_watched_in_the_first_pass_and_every_fiftieth():
     sequence = ReversibleSequence(blocks(1))
     watched = []
     for number in range(102):
-        sequence.drift = -1.0
+        sequence.watch.drift = -1.0
         sequence(*streams())[0].sum().backward()
-        watched += [number] if sequence.drift >= 0 else []
+        watched += [number] if sequence.watch.drift >= 0 else []
     assert watched == [0, 50, 100]
 
 

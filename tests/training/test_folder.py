@@ -1,14 +1,17 @@
 """Who may train into a folder."""
 
+import errno
+import os
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import MeshesConfig
 from pointgen.files import FileError, atomic
+from pointgen.files.lock import locked
 from pointgen.models import PointFlowConfig
 from pointgen.training import RunError, read_run
 from pointgen.training.folder import claimed
@@ -183,3 +186,16 @@ def test_one_training_at_a_time(tmp_path, experiment):
             claim(tmp_path, experiment, resume=True)
         other.kill()
     claim(tmp_path, experiment, resume=True)
+
+
+@pytest.mark.parametrize(("number", "protected"), [(errno.EAGAIN, True), (errno.ENOLCK, False)])
+def test_a_file_system_without_locks_is_used_all_the_same(tmp_path, monkeypatch, number, protected):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    entered = []
+    outcome = pytest.raises(ValueError, match="of unknown") if protected else nullcontext()
+    with outcome, locked(tmp_path / "lock", lambda who: ValueError(f"of {who}")):
+        entered.append(True)
+    assert bool(entered) != protected

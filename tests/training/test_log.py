@@ -2,11 +2,12 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 
 from pointgen.training import RunError
-from pointgen.training.log import Clock, Log, Meter, TrainingError
+from pointgen.training.log import Clock, Log, Meter, TrainingError, last_row
 
 CPU = torch.device("cpu")
 
@@ -104,3 +105,20 @@ def test_odd_digits_are_a_torn_row(tmp_path):
     (tmp_path / "log.csv").write_text("step,loss\n1,0.5\n\N{SUPERSCRIPT TWO},0.5\n", "utf-8")
     Log(tmp_path, 4).close()
     assert [row["step"] for row in read(tmp_path)] == ["1"]
+
+
+def test_the_state_after_a_save_is_of_all_processes():
+    """Restored in each of them, it goes on as the sums of all would have."""
+    meters = [Meter(torch.device("cpu")) for _ in range(2)]
+    rows = []
+    for value, meter in zip((1.0, 3.0), meters, strict=True):
+        meter.add(0, {"loss": torch.tensor(value)}, finite=("loss",))
+        meter.means(lambda row: rows.append(row) or row)
+    both = torch.cat(rows)
+    assert meters[0].means(lambda row: both) == {"loss": 2.0}
+    assert Meter(torch.device("cpu"), meters[0].state()).means(lambda row: row) == {"loss": 2.0}
+
+
+def test_the_last_row_is_that_of_finite_numbers():
+    columns = {"loss": np.array([1.0, np.inf]), "step": np.array([1.0, 2.0]), "none": np.array([])}
+    assert last_row(columns) == {"step": 2.0}

@@ -69,7 +69,7 @@ def test_signals_mean_what_they_meant_before(toy, tmp_path):
     notes.step = toy.Signals(signal.SIGINT, 2).step
     toy.run(tmp_path, reporter=notes)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-    assert "step 2 of 12" in notes.said[-1] and "--resume" in notes.said[-1]
+    assert "step 2 of 12" in notes.said[-1] and "stopped" in notes.said[-1]
 
 
 def test_second_interrupt_is_immediate(toy, tmp_path):
@@ -253,3 +253,19 @@ def test_best_of_before_counts_after_a_resume(toy, tmp_path):
     best = (tmp_path / "best.safetensors").read_bytes()
     assert toy.run(tmp_path, **options).best == -100.0
     assert (tmp_path / "best.safetensors").read_bytes() == best
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there are no terminals to shut")
+def test_a_shut_terminal_ends_a_training_cleanly_unless_nohup_said_otherwise():
+    before = signal.getsignal(signal.SIGHUP)
+    with stoppable() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.requested
+    assert signal.getsignal(signal.SIGHUP) == before
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pointgen.batch import collate
-from pointgen.training import RunError
+from pointgen.files import FileError
+from pointgen.training import RunError, state
 from pointgen.training.state import Facts, pack, read_state, unpack, write_state
 
 FACTS = Facts(7, 0.1, 3.5, {"scale": 2.0}, {"names": ["loss"], "sums": [1 / 3], "count": 1})
@@ -109,3 +110,22 @@ def test_state_of_another_architecture_is_told_shortly(toy):
     with pytest.raises(RunError, match="and 23 more not part of it") as caught:
         unpack(packed, model, None, torch.optim.Adam(model.parameters()))
     assert len(str(caught.value)) < 200
+
+
+def test_a_full_disk_costs_neither_the_damaged_state_nor_the_good_one(tmp_path, monkeypatch):
+    flip(states(tmp_path))
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state, "save_file", full)
+    with pytest.raises((OSError, FileError)):
+        write_state(tmp_path, {"b": torch.ones(1)}, Facts(step=3))
+    assert read_state(tmp_path, lambda text: None)[1].step == 1
+    monkeypatch.undo()
+    write_state(tmp_path, {"b": torch.ones(1)}, Facts(step=3))
+    assert read_state(tmp_path, pytest.fail)[1].step == 3
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "last.safetensors",
+        "previous.safetensors",
+    }

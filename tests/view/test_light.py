@@ -36,3 +36,8 @@ def test_a_disc_overhead_hides_the_share_of_the_sky_that_geometry_says():
     # a disc of half-angle 45 degrees covers sin(45)**2 of a cosine-weighted sky
     seen = visibility(np.zeros((1, 3)), disc, sky(2000), 0.02)
     assert seen[0] == pytest.approx(0.5, abs=0.03)
+
+
+def test_spheres_lost_in_space_take_no_more_time_than_others():
+    blockers = np.random.default_rng(0).normal(size=(200, 3))
+    assert visibility(blockers, blockers, sphere(8), 1e-9).max() <= 1

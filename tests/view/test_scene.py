@@ -64,6 +64,15 @@ def test_surfaces_take_the_place_of_their_points(scene):
     assert len(scene.clouds(BACK)) == without + 1
 
 
+def test_a_surface_has_the_colours_of_its_points_first(torus):
+    points = np.array([[0.9, 0, 0], [0, 0.9, 0], [0, 0, 0.9]])
+    surface = Shape(points, np.eye(3), surface=(np.eye(3), np.array([[0, 1, 2]])))
+    scene = Scene(as_shapes([surface]), [""])
+    assert (scene.meshes(BACK)[0][2] == np.eye(3)).all()
+    scene.next_palette()
+    assert not (scene.meshes(BACK)[0][2] == np.eye(3)).all()
+
+
 def test_depth_follows_the_camera_and_values_share_a_scale():
     points = np.random.default_rng(0).normal(size=(50, 3))
     for back in np.eye(3):

@@ -1,5 +1,8 @@
 """Auctions between two clouds on a CPU, compiled by numba: the bids, and the proof of a bound.
 
+`emd.match` has something faster where matchings are to be exact; this is what the kernels for cards
+are held against.
+
 Two things spare most distances. The points of `b` lie in cells of 16, each in its box; a cell whose
 box is too far off, even at the lowest price in it, is not looked into. And prices only rise in an
 auction: when a point of `a` has once found its 32 best offers, all others stay above the worst of

@@ -25,7 +25,7 @@ __all__ = ["chamfer_gradient", "nearest", "pair_means"]
 
 # Points of `a` in a program and of `b` in a tile, powers of two. Triton lays the 32 columns of a
 # tile across a warp and deals the rows to four warps: a thread holds 16 points of `a` and one
-# minimum for each, some 96 registers in all, and three loads serve 16 distances.
+# minimum for each, and three loads serve 16 distances.
 TILE = (64, 32)
 UNROLL = 4  # tiles a turn of the loop: its own cost becomes small, and loads start ahead of need
 WARPS = 4
