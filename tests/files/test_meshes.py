@@ -77,6 +77,11 @@ def test_obj(tmp_path, faces, area):
     assert read_mesh(write(tmp_path / "a.obj", text)).area == pytest.approx(area)
 
 
+def test_a_byte_order_mark_is_no_part_of_an_obj(tmp_path):
+    text = f"\ufeff{QUAD}f 1 2 3 4\n"
+    assert len(read_mesh(write(tmp_path / "a.obj", text)).vertices) == 4
+
+
 @pytest.mark.parametrize(
     ("form", "order"),
     (("ascii", ""), ("binary_little_endian", "<"), ("binary_big_endian", ">")),
