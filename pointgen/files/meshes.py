@@ -13,7 +13,7 @@ import numpy as np
 
 from pointgen.files.attributes import usable
 from pointgen.files.errors import check_regular, expect, library
-from pointgen.files.gltf import check_gltf, have_attribute
+from pointgen.files.gltf import check_gltf, gltf_scene, have_attribute
 from pointgen.files.obj import read_obj
 from pointgen.files.off import check_off, off_colours, off_faces
 from pointgen.files.ply import has_faces, read_ply, scalars
@@ -131,16 +131,16 @@ def _trimesh(path: Path) -> tuple[Raw, np.ndarray]:
     import trimesh
 
     ending = path.suffix.lower()
-    resolver = None
+    is_gltf = ending in (".glb", ".gltf")
     if ending == ".off":
         check_off(path)
-    if ending in (".glb", ".gltf"):
+    if is_gltf:
         check_gltf(path)
-        resolver = trimesh.resolvers.FilePathResolver(str(path))
     with path.open("rb") as handle, _quiet(), library(path, ending[1:]):
-        scene = trimesh.load_scene(
-            handle, file_type=ending[1:], resolver=resolver, process=False, skip_materials=True
-        )
+        if is_gltf:
+            scene = gltf_scene(path, handle)
+        else:
+            scene = trimesh.load_scene(handle, file_type=ending[1:], process=False)
     with library(path, ending[1:]):
         mesh = scene.to_mesh()
     with library(path, ending[1:]):
@@ -153,7 +153,7 @@ def _trimesh(path: Path) -> tuple[Raw, np.ndarray]:
     raw = Raw(np.array(mesh.vertices, np.float64))
     if ending == ".off":
         raw = replace(raw, colours=off_colours(path))
-    if ending in (".glb", ".gltf"):
+    if is_gltf:
         raw = _with_attributes(path, raw, scene)
     return raw, np.array(mesh.faces, np.int64)
 
