@@ -19,6 +19,7 @@ __all__ = ["check_gltf", "gltf_scene", "have_attribute"]
 
 # Extensions that change how a surface looks, and not where it is.
 LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "MSFT_texture_")
+TRIANGLES = (4, 5)  # the modes of single triangles, which is the default, and of strips
 VALUE_BYTES = 16  # of an accessor's row, a mean: an index has 2, a position 12, a matrix 64
 MAX_CORNERS = 5 * 10**7  # of all instances together; a page of JSON could ask for any number
 
@@ -59,10 +60,10 @@ def gltf_scene(path: Path, handle: IO[bytes]) -> trimesh.Scene:
 
 
 def have_attribute(path: Path, name: str) -> list[bool]:
-    """Return whether each part of a checked file has an attribute of its vertices."""
+    """Return whether each part of a checked file that has triangles has an attribute."""
     with library(path, "glTF"):
         parts = _primitives(json.loads(_description(path)))
-        return [name in part["attributes"] for part in parts]
+        return [name in part["attributes"] for part in parts if part.get("mode", 4) in TRIANGLES]
 
 
 def _description(path: Path) -> bytes:

@@ -179,10 +179,15 @@ def _with_attributes(path: Path, raw: Raw, scene: trimesh.Scene) -> Raw:
 
 def _normals(scene: trimesh.Scene) -> np.ndarray:
     """Return the normals of all vertices, turned with their parts; `to_mesh` forgets them."""
+    import trimesh
+
     rows = []
     for node in scene.graph.nodes_geometry:
         transform, name = scene.graph[node]
-        part = scene.geometry[name].copy(include_cache=True)
+        part = scene.geometry[name]
+        if not isinstance(part, trimesh.Trimesh):  # lines or points, which `to_mesh` leaves out
+            continue
+        part = part.copy(include_cache=True)
         part.apply_transform(transform)
         rows.append(part.vertex_normals)
     return np.concatenate(rows)

@@ -145,6 +145,21 @@ def test_colours_of_gltf_are_shares_of_their_type(tmp_path, colours):
     np.testing.assert_array_equal(read_surface(path).colours, BYTES)
 
 
+@pytest.mark.parametrize("mode", (0, 1, 3))
+@pytest.mark.parametrize("attribute", ("NORMAL", "COLOR_0", None))
+def test_lines_and_points_of_gltf_do_not_count(tmp_path, mode, attribute):
+    arrays = [TRIANGLE, TRIANGLE[[2, 2, 2]] + 1, BYTES.astype("<u1")]
+    attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
+    others = {name: at for name, at in attributes.items() if name in ("POSITION", attribute)}
+    primitives = [{"attributes": attributes}, {"attributes": others, "mode": mode}]
+    if mode == 1:
+        primitives.reverse()
+    surface = read_surface(write_gltf(tmp_path / "a.gltf", arrays, primitives))
+    np.testing.assert_array_equal(surface.normals, arrays[1])
+    np.testing.assert_array_equal(surface.colours, BYTES)
+    assert len(surface.vertices) == 3 and surface.left_out == ()
+
+
 COFF = "COFF\n3 1 0\n0 0 0 {}\n1 0 0 {}\n0 1 0 {}\n3 0 1 2\n"
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
 
