@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pointgen.files.obj import read_obj
 from pointgen.files.off import check_off, off_colours, off_faces
 from pointgen.files.ply import has_faces, read_ply, scalars
 from pointgen.files.raw import Raw, by_name
+from pointgen.files.stl import stl_bytes, stl_facets
 from pointgen.files.surface import Surface
 
 if TYPE_CHECKING:
@@ -136,15 +138,20 @@ def _trimesh(path: Path) -> tuple[Raw, np.ndarray]:
         check_off(path)
     if is_gltf:
         check_gltf(path)
-    with path.open("rb") as handle, _quiet(), library(path, ending[1:]):
+    data = stl_bytes(path) if ending == ".stl" else path.read_bytes()
+    with _quiet(), library(path, ending[1:]):
         if is_gltf:
-            scene = gltf_scene(path, handle)
+            scene = gltf_scene(path, BytesIO(data))
         else:
-            scene = trimesh.load_scene(handle, file_type=ending[1:], process=False)
+            scene = trimesh.load_scene(BytesIO(data), file_type=ending[1:], process=False)
     with library(path, ending[1:]):
         mesh = scene.to_mesh()
-    with library(path, ending[1:]):
-        announced = {".off": off_faces, ".stl": _stl_faces}.get(ending, _no_count)(path)
+    announced = 0
+    if ending == ".off":
+        with library(path, "off"):
+            announced = off_faces(path)
+    if ending == ".stl":
+        announced = stl_facets(data)
     expect(
         len(mesh.faces) >= announced,
         path,
@@ -207,17 +214,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def _stl_faces(path: Path) -> int:
-    """Return the number of facets opened in an ascii file; trimesh drops an unfinished solid."""
-    data = path.read_bytes()
-    binary = len(data) == 84 + 50 * int.from_bytes(data[80:84], "little")
-    return 0 if binary else data.lower().count(b"outer loop")
-
-
-def _no_count(path: Path) -> int:
-    return 0
 
 
 def _check_surface(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
