@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pointgen.files.attributes import usable
-from pointgen.files.errors import check_regular, expect, library
+from pointgen.files.errors import check_regular, expect, library, reading
 from pointgen.files.gltf import check_gltf, gltf_scene, have_attribute
 from pointgen.files.obj import read_obj
 from pointgen.files.off import check_off, off_colours, off_faces
@@ -34,13 +34,14 @@ def is_mesh(path: Path) -> bool:
     """Return whether a file is of a mesh format; a ply file is a mesh if it announces faces.
 
     Raises:
-        FileError: A ply file without a readable header.
+        FileError: A ply file that cannot be read or has no header.
     """
     path = Path(path)
     if path.suffix.lower() != ".ply" or path.is_dir():
         return path.suffix.lower() in ENDINGS and not path.is_dir()
     check_regular(path)
-    return has_faces(path)
+    with reading(path):
+        return has_faces(path)
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:
@@ -76,7 +77,8 @@ def read_surface(path: Path) -> Surface:
     check_regular(path)
     ending = path.suffix.lower()
     expect(ending in ENDINGS, path, f"expected a mesh ({', '.join(ENDINGS)}), got {ending!r}")
-    raw, faces = {".obj": _obj, ".ply": _ply}.get(ending, _trimesh)(path)
+    with reading(path):
+        raw, faces = {".obj": _obj, ".ply": _ply}.get(ending, _trimesh)(path)
     _check_surface(path, raw.points, faces)
     found, left_out = usable(raw, raw.points.shape[:1])
     return Surface(raw.points, faces, found["normals"], found["colours"], left_out)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pointgen.files.arrays import read_h5, read_npy, read_npz
 from pointgen.files.attributes import usable
 from pointgen.files.cloud import Cloud, coordinates
-from pointgen.files.errors import check_regular, expect
+from pointgen.files.errors import check_regular, expect, reading
 from pointgen.files.pcd import read_pcd
 from pointgen.files.ply import has_faces, read_ply, scalars
 from pointgen.files.raw import Raw, by_name
@@ -94,7 +94,8 @@ def read_file(path: Path, label: str) -> list[Cloud]:
     expect(
         ending in READERS, path, f"expected points ({', '.join(READERS)}), got ending {ending!r}"
     )
-    raw = READERS[ending](path)
+    with reading(path):
+        raw = READERS[ending](path)
     points = coordinates(path, raw.points)
     found, left_out = usable(raw, points.shape[:-1])
     if points.ndim == 2:
