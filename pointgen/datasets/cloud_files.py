@@ -35,15 +35,24 @@ class CloudFilesConfig(CloudConfig):
     seed: int = Field(default=0, ge=0)
     """other seeds divide otherwise"""
 
+    def place(self) -> Path:
+        """Return the folder or file with ~ expanded.
+
+        Raises:
+            ValueError: It is not there.
+        """
+        root = self.root.expanduser()
+        if not root.exists():
+            raise ValueError(f"data.root: expected clouds at {root}, found nothing")
+        return root
+
     def source(self, split: Split, *, progress: Progress | None = None) -> CloudFiles:
         """Read the clouds of a split.
 
         Raises:
             ValueError: Nothing is there, a file cannot be used, or there are too few.
         """
-        root = self.root.expanduser()
-        if not root.exists():
-            raise ValueError(f"data.root: expected clouds at {root}, found nothing")
+        root = self.place()
         ids, clouds = _read(root)
         places = hash_splits(ids, self.splits, self.seed)
         chosen = [i for i, place in enumerate(places) if place == split]

@@ -66,6 +66,7 @@ def splits_of(
             divided = _folders(existing_folder(config.root, "meshes"))
             return divided or [split for split, share in shares if share > 0]
         case CloudFilesConfig():
+            config.place()
             shares = zip(SPLITS, config.splits, strict=True)
             return [split for split, share in shares if share > 0]
         case ProceduralConfig():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pointgen.datasets import CloudFilesConfig
+from pointgen.datasets.check import check
 from pointgen.datasets.detect import splits_of
 from pointgen.files import write_clouds
 
@@ -31,11 +32,22 @@ def test_clouds_of_unequal_size_are_drawn_alike(folder):
     assert {tuple(item.points.shape) for item in data} == {(8, 3)}
 
 
+def test_one_file_of_clouds_is_a_data_set(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(9, 30, 3)).astype(np.float32)
+    write_clouds(tmp_path / "c.npz", clouds, ids=[f"c{place}" for place in range(9)])
+    config = CloudFilesConfig(root=tmp_path / "c.npz", num_points=8)
+    assert sum(len(config.build(split)) for split in splits_of(config)) == 9
+    report = check(config)
+    assert (report.examined, report.points) == (9, {30: 9})
+    assert [finding for finding in report.findings if finding.severity == "error"] == []
+
+
 def test_a_folder_without_clouds_is_one_error(tmp_path):
     with pytest.raises(ValueError, match="no point files"):
         CloudFilesConfig(root=tmp_path).build("train")
-    with pytest.raises(ValueError, match="found nothing"):
-        CloudFilesConfig(root=tmp_path / "nowhere").build("train")
+    for use in (splits_of, check, lambda config: config.build("train")):
+        with pytest.raises(ValueError, match=r"expected clouds at .*, found nothing"):
+            use(CloudFilesConfig(root=tmp_path / "nowhere"))
     np.save(tmp_path / "one.npy", np.zeros((30, 3)))
     with pytest.raises(ValueError, match="too few clouds for a test split"):
         CloudFilesConfig(root=tmp_path, num_points=8).build("test")
