@@ -15,6 +15,7 @@ import numpy as np
 from pointgen.datasets.settings import Progress
 from pointgen.files import FileError, atomic, read_mesh
 from pointgen.files.cache import user_cache
+from pointgen.files.mark import mark_of
 from pointgen.geometry.sampling import sample_surface
 
 __all__ = ["Draw", "Job", "cache_folder", "cached_points", "draw", "generator", "sample_meshes"]
@@ -71,8 +72,8 @@ def cached_points(folder: Path, mesh: Path, name: str, *, count: int, seed: int)
     The shape's name is in it, as the points follow from that: the same mesh has another name if
     it is found from another root.
     """
-    stat = mesh.stat()
-    key = f"{mesh.resolve()}|{name}|{stat.st_size}|{stat.st_mtime_ns}|{count}|{seed}"
+    path, size, time = mark_of(mesh)
+    key = f"{path}|{name}|{size}|{time}|{count}|{seed}"
     return folder / f"{sha256(key.encode()).hexdigest()[:32]}.npy"
 
 

@@ -16,7 +16,15 @@ from pointgen.files.ply import has_faces, read_ply, scalars
 from pointgen.files.raw import Raw, by_name
 from pointgen.files.text import read_text
 
-__all__ = ["is_cloud", "is_shown", "labels_of", "merged", "read_clouds", "read_file"]
+__all__ = [
+    "cloud_files",
+    "is_cloud",
+    "is_shown",
+    "labels_of",
+    "merged",
+    "read_clouds",
+    "read_file",
+]
 
 
 def is_cloud(path: Path) -> bool:
@@ -41,10 +49,15 @@ def read_clouds(path: Path) -> list[Cloud]:
     path = Path(path)
     if not path.is_dir():
         return merged(path, [read_file(path, path.stem)], [path.stem])
-    files = [file for file in sorted(path.rglob("*")) if is_cloud(file) and is_shown(path, file)]
+    files = cloud_files(path)
     expect(bool(files), path, f"holds no point files ({', '.join(READERS)})")
     labels = labels_of([file.relative_to(path) for file in files])
     return merged(path, [read_file(f, i) for f, i in zip(files, labels, strict=True)], labels)
+
+
+def cloud_files(folder: Path) -> list[Path]:
+    """Return the files of a folder and its subfolders that `read_clouds` reads, in its order."""
+    return [file for file in sorted(folder.rglob("*")) if is_cloud(file) and is_shown(folder, file)]
 
 
 def is_shown(folder: Path, path: Path) -> bool:

@@ -42,6 +42,26 @@ def test_one_file_of_clouds_is_a_data_set(tmp_path):
     assert [finding for finding in report.findings if finding.severity == "error"] == []
 
 
+def test_files_that_changed_are_read_again(folder):
+    config = CloudFilesConfig(root=folder, num_points=8, splits=(1, 0, 0), normalize="none")
+    before = config.build("train")
+    np.save(folder / "single.npy", np.full((45, 3), 7.0))  # as many bytes
+    write_clouds(folder / "new.ply", np.ones((30, 3)))
+    after = config.build("train")
+    assert len(after) == len(before) + 1
+    (item,) = (item for item in after if item.id == "single")
+    assert (item.points == 7).all()
+
+
+def test_a_relative_root_is_that_of_the_folder_one_is_in(tmp_path, monkeypatch):
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        write_clouds(tmp_path / name / "c" / "a.ply", np.full((30, 3), value))
+    config = CloudFilesConfig(root="c", num_points=8, normalize="none")
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        monkeypatch.chdir(tmp_path / name)
+        assert (config.build("train")[0].points == value).all()
+
+
 def test_a_folder_without_clouds_is_one_error(tmp_path):
     with pytest.raises(ValueError, match="no point files"):
         CloudFilesConfig(root=tmp_path).build("train")
