@@ -84,6 +84,21 @@ def test_shapes_of_a_category_share_it():
     assert not data[0].partner.equal(data[0].points)
 
 
+@pytest.mark.parametrize("count", (1, 2, 5))
+def test_a_shape_is_no_partner_of_its_own_unless_it_is_alone(tmp_path, count):
+    for number in range(2 * count):  # all points of a shape are its number
+        folder = tmp_path / ("mug" if number < count else "table") / "train"
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{number}.npy", np.full((30, 3), number))
+    clouds = {"kind": "pc15k", "root": tmp_path}
+    settings = {"factors": {"kind": ("mug", "table")}, "num_points": 10, "normalize": "none"}
+    data = pairs(clouds=clouds, **settings).build("train")
+    for place in range(2 * count):
+        drawn = [data.draw(place, np.random.default_rng(number)) for number in range(60)]
+        of_its_kind = set(range(count)) if place < count else set(range(count, 2 * count))
+        assert {int(item.partner[0, 0]) for item in drawn} == (of_its_kind - {place} or {place})
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
