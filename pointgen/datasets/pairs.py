@@ -87,5 +87,5 @@ class _OfOneCategory:
     def _behind(self, index: int, offset: int) -> Partner:
         """Return the shape so many places behind another; after the last comes the first."""
         places = self._places[self._labels[index]]
-        place = places[(np.searchsorted(places, index) + offset) % len(places)]
-        return Partner(self._source.pools(int(place))[0], 0)
+        place = int(places[(np.searchsorted(places, index) + offset) % len(places)])
+        return Partner(self._source.pools(place)[0], 0, place)

@@ -75,6 +75,15 @@ def test_each_stands_in_its_own_frame():
             assert 0.9 < float((cloud.max(0).values - cloud.min(0).values).max()) / 2 <= 1.1
 
 
+@pytest.mark.parametrize("normalize", ("shape_unit", "shape_bbox", "shape_std", "none"))
+def test_a_shape_lies_where_it_lies_as_a_partner(normalize):
+    clouds = ProceduralConfig(size=3)
+    factors = {"kind": ("chair",)}
+    data = pairs(clouds=clouds, factors=factors, num_points=64, normalize=normalize).build("train")
+    for place in range(3):
+        assert data[place].partner.equal(data[(place + 1) % 3].points)
+
+
 def test_shapes_of_a_category_share_it():
     clouds = ProceduralConfig(categories=("sphere", "table"), size=5)
     data = pairs(clouds=clouds, factors={"kind": ("sphere", "table")}).build("train")
