@@ -11,13 +11,12 @@ import numpy as np
 
 from pointgen.datasets.procedural.config import ProceduralConfig, sampled_shape, shape_id
 from pointgen.datasets.procedural.shapes import Shape
-from pointgen.datasets.settings import Progress, Split
+from pointgen.datasets.settings import SPLITS, Progress
 from pointgen.files import atomic
 from pointgen.files.encode_ply import ply_bytes
 
 __all__ = ["write_procedural"]
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 POINTS_PER_SHAPE = 15_000  # as in the PC15k data sets
 
 
