@@ -24,7 +24,7 @@ MOST_CATEGORIES = 12  # rows of the table, likewise
 
 def check(
     source: Annotated[
-        Path, typer.Argument(help="A config (its data section), or the path of a data set.")
+        Path, typer.Argument(help="A config (its data section), or a data set's folder or file.")
     ],
     most: Annotated[
         int | None, typer.Option(min=1, help="Read so many of the shapes only, chosen at random.")

@@ -91,10 +91,13 @@ class Partner:
     Attributes:
         points: (P, 3) float32, in the units of the source.
         factor: index of what they share.
+        place: of a shape of the source, its index there, so that it has one frame everywhere;
+            None for any other, whose frame is that of the points.
     """
 
     points: np.ndarray
     factor: int
+    place: int | None = None
 
 
 class Partners(Protocol):
@@ -305,13 +308,16 @@ class CloudDataset(Dataset[Item]):
     def _beside(self, item: Item, index: int, partner: Partner, chosen: np.ndarray | slice) -> Item:
         """Add some points of a partner, in its own frame, to an item."""
         assert self._partners is not None
-        points = partner.points
-        match self._normalize:
-            case "shape_unit" | "shape_bbox" | "shape_std" as kind:
-                points = per_shape_frame(points, kind).apply(points)
+        points = partner.points[chosen]
+        if partner.place is not None:
+            points = self._framed(partner.place, points)
+        else:
+            match self._normalize:
+                case "shape_unit" | "shape_bbox" | "shape_std" as kind:
+                    points = per_shape_frame(partner.points, kind).apply(points)
         return replace(
             item,
-            partner=torch.from_numpy(np.array(points[chosen], dtype=np.float32)),
+            partner=torch.from_numpy(np.array(points, dtype=np.float32)),
             factor=partner.factor,
             attributes=torch.from_numpy(self._partners.attributes(_checked(index, len(self)))),
         )

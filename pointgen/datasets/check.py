@@ -101,7 +101,7 @@ def check(
 
 
 def _splits(config: AnyConfig) -> list[Split]:
-    if isinstance(config, Hdf5Config | ProceduralConfig):
+    if isinstance(config, Hdf5Config | ProceduralConfig | CloudFilesConfig):
         return splits_of(config)
     root = existing_folder(config.root, "shapes")
     splits = splits_of(config)

@@ -13,6 +13,8 @@ from pointgen.datasets.base import split_pools
 from pointgen.datasets.layouts import hash_splits
 from pointgen.datasets.settings import CloudConfig, Folder, Progress, Split
 from pointgen.files import read_clouds
+from pointgen.files.mark import Mark, mark_of
+from pointgen.files.read import cloud_files
 
 __all__ = ["CloudFilesConfig"]
 
@@ -35,15 +37,24 @@ class CloudFilesConfig(CloudConfig):
     seed: int = Field(default=0, ge=0)
     """other seeds divide otherwise"""
 
+    def place(self) -> Path:
+        """Return the folder or file with ~ expanded.
+
+        Raises:
+            ValueError: It is not there.
+        """
+        root = self.root.expanduser()
+        if not root.exists():
+            raise ValueError(f"data.root: expected clouds at {root}, found nothing")
+        return root
+
     def source(self, split: Split, *, progress: Progress | None = None) -> CloudFiles:
         """Read the clouds of a split.
 
         Raises:
             ValueError: Nothing is there, a file cannot be used, or there are too few.
         """
-        root = self.root.expanduser()
-        if not root.exists():
-            raise ValueError(f"data.root: expected clouds at {root}, found nothing")
+        root = self.place()
         ids, clouds = _read(root)
         places = hash_splits(ids, self.splits, self.seed)
         chosen = [i for i, place in enumerate(places) if place == split]
@@ -66,7 +77,12 @@ class CloudFiles:
         return split_pools(self._clouds[index])
 
 
-@lru_cache(maxsize=1)  # for the next split of the same folder
 def _read(root: Path) -> tuple[list[str], list[np.ndarray]]:
+    files = cloud_files(root) if root.is_dir() else [root]
+    return _kept(root, tuple((file, mark_of(file)) for file in files))
+
+
+@lru_cache(maxsize=1)  # for the next split of the same folder, while its files stay as they are
+def _kept(root: Path, files: tuple[tuple[Path, Mark], ...]) -> tuple[list[str], list[np.ndarray]]:
     found = read_clouds(root)
     return [cloud.id for cloud in found], [cloud.points for cloud in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pointgen.datasets.cloud_files import CloudFilesConfig
@@ -13,18 +14,22 @@ from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.settings import SPLITS, Split
+from pointgen.files import FileError, is_mesh
 
 __all__ = ["detect", "splits_of"]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Not .txt, though it is read: most of those beside data are notes.
+CLOUD_SUFFIXES = (".ply", ".xyz", ".pts", ".pcd", ".npy", ".npz")
 
 
-def detect(path: Path) -> Hdf5Config | Pc15kConfig | MeshesConfig:
+def detect(path: Path) -> Hdf5Config | Pc15kConfig | MeshesConfig | CloudFilesConfig:
     """Return the config, all else being default, of the data set at a path.
 
     The first of these that fits is taken: an HDF5 file, or a folder with HDF5 files in it; folders
-    {train,val,test} with .npy files in them; a folder with meshes anywhere in it. What the files
-    hold is not looked at.
+    {train,val,test} with .npy files in them; a folder with meshes anywhere in it; a file of points,
+    or a folder with such files anywhere in it, whatever the folders are called. What the files hold
+    is not looked at, but in .ply files whether it is faces.
 
     Raises:
         ValueError: None of them is there; the message says what was found.
@@ -32,16 +37,22 @@ def detect(path: Path) -> Hdf5Config | Pc15kConfig | MeshesConfig:
     place = path.expanduser()
     if place.is_file() and _is_hdf5(place):
         return Hdf5Config(path=path)
+    if place.is_file() and _is_cloud(place):
+        return CloudFilesConfig(root=path)
     if place.is_dir():
         if any(file.suffix.lower() in HDF5_SUFFIXES for file in _visible(place)):
             return Hdf5Config(path=path)
         if _has_arrays(place):
             return Pc15kConfig(root=path)
-        if _has_meshes(place):
+        # a search ends with the first that is one
+        if any(map(_is_mesh, _below(place))):
             return MeshesConfig(root=path)
+        if any(map(_is_cloud, _below(place))):
+            return CloudFilesConfig(root=path)
     expected = (
         "expected an HDF5 file (.h5, .hdf5) or a folder of them, a folder of "
-        f"<class>/{{train,val,test}}/<id>.npy, or a folder of meshes ({', '.join(MESH_SUFFIXES)})"
+        f"<class>/{{train,val,test}}/<id>.npy, a folder of meshes ({', '.join(MESH_SUFFIXES)}), "
+        f"or a file or folder of points ({', '.join(CLOUD_SUFFIXES)})"
     )
     raise ValueError(f"{path}: {expected}, found {_found(place)}")
 
@@ -66,6 +77,7 @@ def splits_of(
             divided = _folders(existing_folder(config.root, "meshes"))
             return divided or [split for split, share in shares if share > 0]
         case CloudFilesConfig():
+            config.place()
             shares = zip(SPLITS, config.splits, strict=True)
             return [split for split, share in shares if share > 0]
         case ProceduralConfig():
@@ -95,13 +107,24 @@ def _has_arrays(folder: Path) -> bool:
     )
 
 
-def _has_meshes(folder: Path) -> bool:
-    """Whether there is a mesh at any depth; the search ends with the first."""
-    return any(
-        file.suffix.lower() in MESH_SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        for file in folder.rglob("*")
-    )
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder at any depth, without what is hidden."""
+    for path in folder.rglob("*"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+def _is_mesh(file: Path) -> bool:
+    if file.suffix.lower() != ".ply":
+        return file.suffix.lower() in MESH_SUFFIXES
+    try:
+        return is_mesh(file)
+    except FileError:  # the others say what it should have been
+        return False
+
+
+def _is_cloud(file: Path) -> bool:
+    return file.suffix.lower() in CLOUD_SUFFIXES and not _is_mesh(file)
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pointgen.datasets.settings import SPLITS
 from pointgen.datasets.synsets import category_name
 
 __all__ = ["choose", "existing_folder", "listing", "split_folder", "split_roots", "subfolders"]
-
-SPLITS = ("train", "val", "test")
 
 
 def existing_folder(root: Path, expected: str, *, key: str = "data.root") -> Path:

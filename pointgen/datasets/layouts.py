@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pointgen.datasets.arrays import ShapeFile
 from pointgen.datasets.folders import choose, listing, split_folder, split_roots, subfolders
+from pointgen.datasets.settings import SPLITS, Split
 from pointgen.datasets.synsets import category_name
 
 __all__ = ["MESH_SUFFIXES", "Division", "find_meshes", "hash_splits"]
 
 MESH_SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb")
-SPLITS = ("train", "val", "test")
 SHAPENET_FILES = ("models/model_normalized.obj", "model.obj")  # version 2, version 1
 
 
@@ -38,7 +38,7 @@ class Division:
 
 
 def find_meshes(
-    root: Path, split: str, wanted: Sequence[str], division: Division
+    root: Path, split: Split, wanted: Sequence[str], division: Division
 ) -> tuple[list[ShapeFile], tuple[str, ...]]:
     """Return the meshes of a split and the names of their categories.
 
@@ -111,7 +111,7 @@ def _in_synset(folder: Path, label: int) -> list[ShapeFile]:
 
 
 def _of_hash(
-    files: list[ShapeFile], split: str, division: Division, folder: Path
+    files: list[ShapeFile], split: Split, division: Division, folder: Path
 ) -> list[ShapeFile]:
     splits = hash_splits([file.id for file in files], division.fractions, division.seed)
     chosen = [file for file, its in zip(files, splits, strict=True) if its == split]
@@ -124,7 +124,7 @@ def _of_hash(
     return chosen
 
 
-def _of_table(files: list[ShapeFile], split: str, table: dict[str, str]) -> list[ShapeFile]:
+def _of_table(files: list[ShapeFile], split: Split, table: dict[str, str]) -> list[ShapeFile]:
     unlisted = [file for file in files if file.id not in table]
     if unlisted:
         first = unlisted[0].path

@@ -66,7 +66,7 @@ class PairsConfig(Around):
 
 
 class _OfOneCategory:
-    """Partners are other shapes of the same category."""
+    """Partners are other shapes of the same category; the only one of its kind is its own."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -75,13 +75,17 @@ class _OfOneCategory:
         self._places = {label: np.flatnonzero(self._labels == label) for label in set(self._labels)}
 
     def fixed(self, index: int) -> Partner:
-        places = self._places[self._labels[index]]
-        following = places[(np.searchsorted(places, index) + 1) % len(places)]
-        return Partner(self._source.pools(int(following))[0], 0)
+        return self._behind(index, 1)
 
     def drawn(self, index: int, rng: np.random.Generator) -> Partner:
-        place = int(rng.choice(self._places[self._labels[index]]))
-        return Partner(self._source.pools(place)[0], 0)
+        count = len(self._places[self._labels[index]])
+        return self._behind(index, int(rng.integers(1, max(count, 2))))
 
     def attributes(self, index: int) -> np.ndarray:
         return self._attributes[index]
+
+    def _behind(self, index: int, offset: int) -> Partner:
+        """Return the shape so many places behind another; after the last comes the first."""
+        places = self._places[self._labels[index]]
+        place = int(places[(np.searchsorted(places, index) + offset) % len(places)])
+        return Partner(self._source.pools(place)[0], 0, place)

@@ -47,6 +47,16 @@ class Pc15kConfig(CloudConfig):
         Raises:
             ValueError: A folder is missing or empty, or a file cannot be used.
         """
+        files, categories = self.files(split)
+        good = usable(files, self._problems(files, progress), self.on_error)
+        return ArraySource(good, categories)
+
+    def files(self, split: Split) -> tuple[list[ShapeFile], tuple[str, ...]]:
+        """Find the files of a split, good or bad, and the categories' names; none is opened.
+
+        Raises:
+            ValueError: A folder is missing or empty.
+        """
         root = existing_folder(self.root, LAYOUT)
         folders = split_roots(root)
         if not folders:
@@ -57,8 +67,7 @@ class Pc15kConfig(CloudConfig):
             for label, name in enumerate(chosen)
             for file in _files(split_folder(folders[name], split, self.val_split), label)
         ]
-        good = usable(files, self._problems(files, progress), self.on_error)
-        return ArraySource(good, tuple(category_name(name) for name in chosen))
+        return files, tuple(map(category_name, chosen))
 
     def _problems(self, files: list[ShapeFile], progress: Progress | None) -> list[str | None]:
         whole = self.on_error == "skip"

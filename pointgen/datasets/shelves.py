@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pointgen.datasets.arrays import ArraySource, ShapeFile
 from pointgen.datasets.base import Source
 from pointgen.datasets.cloud_files import CloudFilesConfig
-from pointgen.datasets.folders import choose, existing_folder, split_folder, split_roots
+from pointgen.datasets.folders import split_roots
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
@@ -119,7 +119,7 @@ def _categories(config: AnyConfig) -> tuple[str, ...]:
 def _shelf(config: AnyConfig, split: Split) -> Shelf:
     match config:
         case Pc15kConfig():
-            return Shelf(split, _arrays(config, split))
+            return Shelf(split, ArraySource(*config.files(split)))
         case MeshesConfig():
             return _meshes(config, split)
         case Hdf5Config():  # which refuses shapes with fewer points than num_points
@@ -127,20 +127,6 @@ def _shelf(config: AnyConfig, split: Split) -> Shelf:
             return Shelf(split, undemanding.source(split))
         case ProceduralConfig() | CloudFilesConfig():
             return Shelf(split, config.source(split))
-
-
-def _arrays(config: Pc15kConfig, split: Split) -> ArraySource:
-    root = existing_folder(config.root, "folders of categories")
-    folders = split_roots(root)
-    chosen = choose(list(folders), config.categories, root)
-    files: list[ShapeFile] = []
-    for label, name in enumerate(chosen):
-        folder = split_folder(folders[name], split, config.val_split)
-        paths = sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))
-        if not paths:
-            raise ValueError(f"{folder}: expected <id>.npy files, found none")
-        files += [ShapeFile(path, path.stem, label) for path in paths]
-    return ArraySource(files, tuple(map(category_name, chosen)))
 
 
 def _meshes(config: MeshesConfig, split: Split) -> Shelf:

@@ -13,8 +13,9 @@ from zlib import crc32
 import numpy as np
 
 from pointgen.datasets.settings import Progress
-from pointgen.files import FileError, atomic, read_mesh
+from pointgen.files import FileError, atomic, read_surface
 from pointgen.files.cache import user_cache
+from pointgen.files.mark import mark_of
 from pointgen.geometry.sampling import sample_surface
 
 __all__ = ["Draw", "Job", "cache_folder", "cached_points", "draw", "generator", "sample_meshes"]
@@ -71,8 +72,8 @@ def cached_points(folder: Path, mesh: Path, name: str, *, count: int, seed: int)
     The shape's name is in it, as the points follow from that: the same mesh has another name if
     it is found from another root.
     """
-    stat = mesh.stat()
-    key = f"{mesh.resolve()}|{name}|{stat.st_size}|{stat.st_mtime_ns}|{count}|{seed}"
+    path, size, time = mark_of(mesh)
+    key = f"{path}|{name}|{size}|{time}|{count}|{seed}"
     return folder / f"{sha256(key.encode()).hexdigest()[:32]}.npy"
 
 
@@ -131,16 +132,15 @@ def draw(job: Job) -> Draw:
     Raises:
         ValueError: The mesh cannot be used; the message begins with its path.
     """
-    mesh = read_mesh(job.mesh)
-    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    surface = read_surface(job.mesh)
     try:
         with np.errstate(over="ignore"):
-            points = sample_surface(vertices, faces, job.count, generator(job))
+            points = sample_surface(surface.vertices, surface.faces, job.count, generator(job))
     except ValueError as error:  # which does not know the file
         raise FileError(job.mesh, str(error)) from error
     if not np.isfinite(points).all():
         raise FileError(job.mesh, "expected coordinates within float32, got larger ones")
-    return Draw(points, vertices, faces)
+    return Draw(points, surface.vertices, surface.faces)
 
 
 def generator(job: Job) -> np.random.Generator:

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pointgen.files.errors import FileError, expect, library, plausible
+from pointgen.files.errors import FileError, expect, library, plausible, reading
 from pointgen.files.raw import Raw, from_array
 
 __all__ = ["read_array", "read_h5", "read_member", "read_npy", "read_npz"]
@@ -38,7 +38,7 @@ Get = Callable[[str, tuple[int, ...]], np.ndarray | None]
 
 def read_array(path: Path) -> np.ndarray:
     """Return the array of an npy file."""
-    with path.open("rb") as handle:
+    with reading(path), path.open("rb") as handle:
         return _array(path, handle, path.stat().st_size)
 
 

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["FileError", "check_regular", "expect", "library", "natural", "plausible", "writing"]
+__all__ = [
+    "FileError",
+    "check_regular",
+    "expect",
+    "library",
+    "natural",
+    "plausible",
+    "reading",
+    "writing",
+]
 
 PACKED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz"}
 
@@ -56,17 +65,34 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = os.strerror(error.errno) if error.errno else " ".join(str(error).split())[:200]
-        reason = said or type(error).__name__
-        raise FileError(path, f"cannot be written ({reason})") from error
+        raise FileError(path, f"cannot be written ({_said(error)})") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the system says while `path` is read into a `FileError` of that path.
+
+    It is for the doors, not for each reader: whoever leaves out bad files looks for one error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileError(path, f"cannot be read ({_said(error)})") from error
+
+
+def _said(error: OSError) -> str:
+    said = os.strerror(error.errno) if error.errno else " ".join(str(error).split())[:200]
+    return said or type(error).__name__
 
 
 def check_regular(path: Path) -> None:
     """Refuse what is missing, is not a regular file, is empty or is packed."""
-    expect(path.exists(), path, "no such file")
-    expect(path.is_file(), path, "expected a file, got a folder or a device")
-    expect(path.suffix.lower() not in PACKED, path, "is compressed or an archive: unpack it first")
-    expect(path.stat().st_size > 0, path, "is empty (0 bytes)")
+    with reading(path):
+        expect(path.exists(), path, "no such file")
+        expect(path.is_file(), path, "expected a file, got a folder or a device")
+        packed = path.suffix.lower() in PACKED
+        expect(not packed, path, "is compressed or an archive: unpack it first")
+        expect(path.stat().st_size > 0, path, "is empty (0 bytes)")
 
 
 def plausible(path: Path, expanded: int, stored: int) -> None:

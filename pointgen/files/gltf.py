@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+import numpy as np
 
 from pointgen.files.errors import FileError, expect, library, plausible
 
-__all__ = ["check_gltf", "have_attribute"]
+if TYPE_CHECKING:
+    import trimesh
+
+__all__ = ["check_gltf", "gltf_scene", "have_attribute"]
 
 # Extensions that change how a surface looks, and not where it is.
 LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "MSFT_texture_")
+TRIANGLES = (4, 5)  # the modes of single triangles, which is the default, and of strips
 VALUE_BYTES = 16  # of an accessor's row, a mean: an index has 2, a position 12, a matrix 64
 MAX_CORNERS = 5 * 10**7  # of all instances together; a page of JSON could ask for any number
 
@@ -35,11 +41,29 @@ def check_gltf(path: Path) -> None:
         _check_nodes(path, tree)
 
 
+def gltf_scene(path: Path, handle: IO[bytes]) -> trimesh.Scene:
+    """Return the scene of an open and checked file, without its materials.
+
+    Colours of 16 bits become bytes on the way: trimesh keeps the low byte of each.
+    """
+    import trimesh
+    from trimesh.exchange.gltf import load_glb, load_gltf
+
+    load = load_glb if path.suffix.lower() == ".glb" else load_gltf
+    resolver = trimesh.resolvers.FilePathResolver(str(path))
+    parsed = load(handle, resolver=resolver, skip_materials=True)
+    for part in parsed["geometry"].values():
+        colours = part.get("vertex_colors")
+        if colours is not None and colours.dtype.itemsize == 2:
+            part["vertex_colors"] = np.round(colours / 257).astype(np.uint8)  # 65535 is 255
+    return trimesh.load_scene(parsed)
+
+
 def have_attribute(path: Path, name: str) -> list[bool]:
-    """Return whether each part of a checked file has an attribute of its vertices."""
+    """Return whether each part of a checked file that has triangles has an attribute."""
     with library(path, "glTF"):
         parts = _primitives(json.loads(_description(path)))
-        return [name in part["attributes"] for part in parts]
+        return [name in part["attributes"] for part in parts if part.get("mode", 4) in TRIANGLES]
 
 
 def _description(path: Path) -> bytes:

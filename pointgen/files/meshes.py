@@ -6,18 +6,20 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pointgen.files.attributes import usable
-from pointgen.files.errors import check_regular, expect, library
-from pointgen.files.gltf import check_gltf, have_attribute
+from pointgen.files.errors import check_regular, expect, library, reading
+from pointgen.files.gltf import check_gltf, gltf_scene, have_attribute
 from pointgen.files.obj import read_obj
 from pointgen.files.off import check_off, off_colours, off_faces
 from pointgen.files.ply import has_faces, read_ply, scalars
 from pointgen.files.raw import Raw, by_name
+from pointgen.files.stl import stl_bytes, stl_facets
 from pointgen.files.surface import Surface
 
 if TYPE_CHECKING:
@@ -32,13 +34,14 @@ def is_mesh(path: Path) -> bool:
     """Return whether a file is of a mesh format; a ply file is a mesh if it announces faces.
 
     Raises:
-        FileError: A ply file without a readable header.
+        FileError: A ply file that cannot be read or has no header.
     """
     path = Path(path)
     if path.suffix.lower() != ".ply" or path.is_dir():
         return path.suffix.lower() in ENDINGS and not path.is_dir()
     check_regular(path)
-    return has_faces(path)
+    with reading(path):
+        return has_faces(path)
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:
@@ -74,7 +77,8 @@ def read_surface(path: Path) -> Surface:
     check_regular(path)
     ending = path.suffix.lower()
     expect(ending in ENDINGS, path, f"expected a mesh ({', '.join(ENDINGS)}), got {ending!r}")
-    raw, faces = {".obj": _obj, ".ply": _ply}.get(ending, _trimesh)(path)
+    with reading(path):
+        raw, faces = {".obj": _obj, ".ply": _ply}.get(ending, _trimesh)(path)
     _check_surface(path, raw.points, faces)
     found, left_out = usable(raw, raw.points.shape[:1])
     return Surface(raw.points, faces, found["normals"], found["colours"], left_out)
@@ -131,20 +135,25 @@ def _trimesh(path: Path) -> tuple[Raw, np.ndarray]:
     import trimesh
 
     ending = path.suffix.lower()
-    resolver = None
+    is_gltf = ending in (".glb", ".gltf")
     if ending == ".off":
         check_off(path)
-    if ending in (".glb", ".gltf"):
+    if is_gltf:
         check_gltf(path)
-        resolver = trimesh.resolvers.FilePathResolver(str(path))
-    with path.open("rb") as handle, _quiet(), library(path, ending[1:]):
-        scene = trimesh.load_scene(
-            handle, file_type=ending[1:], resolver=resolver, process=False, skip_materials=True
-        )
+    data = stl_bytes(path) if ending == ".stl" else path.read_bytes()
+    with _quiet(), library(path, ending[1:]):
+        if is_gltf:
+            scene = gltf_scene(path, BytesIO(data))
+        else:
+            scene = trimesh.load_scene(BytesIO(data), file_type=ending[1:], process=False)
     with library(path, ending[1:]):
         mesh = scene.to_mesh()
-    with library(path, ending[1:]):
-        announced = {".off": off_faces, ".stl": _stl_faces}.get(ending, _no_count)(path)
+    announced = 0
+    if ending == ".off":
+        with library(path, "off"):
+            announced = off_faces(path)
+    if ending == ".stl":
+        announced = stl_facets(data)
     expect(
         len(mesh.faces) >= announced,
         path,
@@ -153,7 +162,7 @@ def _trimesh(path: Path) -> tuple[Raw, np.ndarray]:
     raw = Raw(np.array(mesh.vertices, np.float64))
     if ending == ".off":
         raw = replace(raw, colours=off_colours(path))
-    if ending in (".glb", ".gltf"):
+    if is_gltf:
         raw = _with_attributes(path, raw, scene)
     return raw, np.array(mesh.faces, np.int64)
 
@@ -179,10 +188,15 @@ def _with_attributes(path: Path, raw: Raw, scene: trimesh.Scene) -> Raw:
 
 def _normals(scene: trimesh.Scene) -> np.ndarray:
     """Return the normals of all vertices, turned with their parts; `to_mesh` forgets them."""
+    import trimesh
+
     rows = []
     for node in scene.graph.nodes_geometry:
         transform, name = scene.graph[node]
-        part = scene.geometry[name].copy(include_cache=True)
+        part = scene.geometry[name]
+        if not isinstance(part, trimesh.Trimesh):  # lines or points, which `to_mesh` leaves out
+            continue
+        part = part.copy(include_cache=True)
         part.apply_transform(transform)
         rows.append(part.vertex_normals)
     return np.concatenate(rows)
@@ -202,17 +216,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def _stl_faces(path: Path) -> int:
-    """Return the number of facets opened in an ascii file; trimesh drops an unfinished solid."""
-    data = path.read_bytes()
-    binary = len(data) == 84 + 50 * int.from_bytes(data[80:84], "little")
-    return 0 if binary else data.lower().count(b"outer loop")
-
-
-def _no_count(path: Path) -> int:
-    return 0
 
 
 def _check_surface(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:

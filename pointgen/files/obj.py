@@ -17,6 +17,7 @@ from pointgen.files.errors import FileError, expect
 __all__ = ["Obj", "read_obj"]
 
 INDEX_DIGITS = 12  # of a normal that may be there
+MARK = "\xef\xbb\xbf"  # UTF-8's byte-order mark, read as latin-1
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def read_obj(path: Path) -> Obj:
     Raises:
         FileError: A line that is none, or no vertices.
     """
-    text = path.read_text(encoding="latin-1").replace("\\\r\n", " ").replace("\\\n", " ")
+    text = path.read_text(encoding="latin-1").removeprefix(MARK)
+    text = text.replace("\\\r\n", " ").replace("\\\n", " ")
     obj = Obj()
     for number, line in enumerate(text.split("\n"), 1):
         words = line.split()

@@ -10,13 +10,21 @@ from pathlib import Path
 from pointgen.files.arrays import read_h5, read_npy, read_npz
 from pointgen.files.attributes import usable
 from pointgen.files.cloud import Cloud, coordinates
-from pointgen.files.errors import check_regular, expect
+from pointgen.files.errors import check_regular, expect, reading
 from pointgen.files.pcd import read_pcd
 from pointgen.files.ply import has_faces, read_ply, scalars
 from pointgen.files.raw import Raw, by_name
 from pointgen.files.text import read_text
 
-__all__ = ["is_cloud", "is_shown", "labels_of", "merged", "read_clouds", "read_file"]
+__all__ = [
+    "cloud_files",
+    "is_cloud",
+    "is_shown",
+    "labels_of",
+    "merged",
+    "read_clouds",
+    "read_file",
+]
 
 
 def is_cloud(path: Path) -> bool:
@@ -41,10 +49,15 @@ def read_clouds(path: Path) -> list[Cloud]:
     path = Path(path)
     if not path.is_dir():
         return merged(path, [read_file(path, path.stem)], [path.stem])
-    files = [file for file in sorted(path.rglob("*")) if is_cloud(file) and is_shown(path, file)]
+    files = cloud_files(path)
     expect(bool(files), path, f"holds no point files ({', '.join(READERS)})")
     labels = labels_of([file.relative_to(path) for file in files])
     return merged(path, [read_file(f, i) for f, i in zip(files, labels, strict=True)], labels)
+
+
+def cloud_files(folder: Path) -> list[Path]:
+    """Return the files of a folder and its subfolders that `read_clouds` reads, in its order."""
+    return [file for file in sorted(folder.rglob("*")) if is_cloud(file) and is_shown(folder, file)]
 
 
 def is_shown(folder: Path, path: Path) -> bool:
@@ -94,7 +107,8 @@ def read_file(path: Path, label: str) -> list[Cloud]:
     expect(
         ending in READERS, path, f"expected points ({', '.join(READERS)}), got ending {ending!r}"
     )
-    raw = READERS[ending](path)
+    with reading(path):
+        raw = READERS[ending](path)
     points = coordinates(path, raw.points)
     found, left_out = usable(raw, points.shape[:-1])
     if points.ndim == 2:

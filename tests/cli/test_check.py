@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from pointgen.files import write_clouds
+
 
 def cloud(seed):
     """A long box, all corners included, so that its size is exactly what it seems."""
@@ -74,6 +76,13 @@ def test_a_config_says_how_many_points_there_must_be(pointgen, config):
     ended = pointgen("data", "check", config)
     assert (ended.status, ended.err) == (0, "")
     assert "(procedural)" in ended.out
+
+
+def test_what_generate_writes(pointgen, tmp_path):
+    write_clouds(tmp_path / "generated", [cloud(number) for number in range(12)])
+    ended = pointgen("data", "check", tmp_path / "generated")
+    assert ended.out.splitlines()[0] == f"{tmp_path / 'generated'} (clouds)"
+    assert (ended.status, ended.err) == (0, "") and "12 of 12 shapes" in ended.out
 
 
 def test_too_few_points_for_the_config(pointgen, config, data, tmp_path):

@@ -176,7 +176,7 @@ def test_a_category_that_a_split_lacks(clean):
     assert found(clean) == {"absent": "error"}
     lamp, sofa = examples(clean, "absent")
     assert lamp.startswith("lamp/test: ") and sofa.startswith("sofa/test: ")
-    assert "no such split" in lamp and "found none" in sofa
+    assert "no such split" in lamp and "found nothing" in sofa
 
 
 def test_splits_that_are_not_there(tmp_path):

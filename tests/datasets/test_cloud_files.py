@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pointgen.datasets import CloudFilesConfig
+from pointgen.datasets.check import check
 from pointgen.datasets.detect import splits_of
 from pointgen.files import write_clouds
 
@@ -31,11 +32,42 @@ def test_clouds_of_unequal_size_are_drawn_alike(folder):
     assert {tuple(item.points.shape) for item in data} == {(8, 3)}
 
 
+def test_one_file_of_clouds_is_a_data_set(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(9, 30, 3)).astype(np.float32)
+    write_clouds(tmp_path / "c.npz", clouds, ids=[f"c{place}" for place in range(9)])
+    config = CloudFilesConfig(root=tmp_path / "c.npz", num_points=8)
+    assert sum(len(config.build(split)) for split in splits_of(config)) == 9
+    report = check(config)
+    assert (report.examined, report.points) == (9, {30: 9})
+    assert [finding for finding in report.findings if finding.severity == "error"] == []
+
+
+def test_files_that_changed_are_read_again(folder):
+    config = CloudFilesConfig(root=folder, num_points=8, splits=(1, 0, 0), normalize="none")
+    before = config.build("train")
+    np.save(folder / "single.npy", np.full((45, 3), 7.0))  # as many bytes
+    write_clouds(folder / "new.ply", np.ones((30, 3)))
+    after = config.build("train")
+    assert len(after) == len(before) + 1
+    (item,) = (item for item in after if item.id == "single")
+    assert (item.points == 7).all()
+
+
+def test_a_relative_root_is_that_of_the_folder_one_is_in(tmp_path, monkeypatch):
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        write_clouds(tmp_path / name / "c" / "a.ply", np.full((30, 3), value))
+    config = CloudFilesConfig(root="c", num_points=8, normalize="none")
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        monkeypatch.chdir(tmp_path / name)
+        assert (config.build("train")[0].points == value).all()
+
+
 def test_a_folder_without_clouds_is_one_error(tmp_path):
     with pytest.raises(ValueError, match="no point files"):
         CloudFilesConfig(root=tmp_path).build("train")
-    with pytest.raises(ValueError, match="found nothing"):
-        CloudFilesConfig(root=tmp_path / "nowhere").build("train")
+    for use in (splits_of, check, lambda config: config.build("train")):
+        with pytest.raises(ValueError, match=r"expected clouds at .*, found nothing"):
+            use(CloudFilesConfig(root=tmp_path / "nowhere"))
     np.save(tmp_path / "one.npy", np.zeros((30, 3)))
     with pytest.raises(ValueError, match="too few clouds for a test split"):
         CloudFilesConfig(root=tmp_path, num_points=8).build("test")

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from pointgen.datasets import (
+    CloudFilesConfig,
     Hdf5Config,
     MeshesConfig,
     Pc15kConfig,
@@ -10,6 +11,7 @@ from pointgen.datasets import (
     detect,
     splits_of,
 )
+from pointgen.files import write_clouds, write_mesh
 
 
 def write_h5(path):
@@ -53,6 +55,26 @@ def test_meshes_at_any_depth(tmp_path, mesh):
     (tmp_path / mesh).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / mesh).touch()
     assert detect(tmp_path) == MeshesConfig(root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["clouds", "deep/er/clouds", "a.ply", "a.xyz", "a.PCD", "a.npy", "a.npz", "train/a.ply"]
+)
+def test_clouds_at_any_depth(tmp_path, name):
+    clouds = np.random.default_rng(0).normal(size=(3, 40, 3))
+    written = write_clouds(tmp_path / name, clouds)
+    assert detect(tmp_path) == CloudFilesConfig(root=tmp_path)
+    assert detect(written[0]) == CloudFilesConfig(root=written[0])
+
+
+def test_a_ply_is_what_it_holds(tmp_path):
+    write_clouds(tmp_path / "clouds", np.eye(3)[None])
+    (tmp_path / "clouds" / "damaged.ply").write_bytes(b"plx")
+    assert detect(tmp_path) == CloudFilesConfig(root=tmp_path)
+    write_mesh(tmp_path / "meshes" / "a.ply", np.eye(3), np.array([[0, 1, 2]]))
+    assert detect(tmp_path) == MeshesConfig(root=tmp_path)
+    with pytest.raises(ValueError, match="found another file"):
+        detect(tmp_path / "meshes" / "a.ply")
 
 
 def test_splits_of_meshes_are_folders_or_fractions(tmp_path, write_mesh):

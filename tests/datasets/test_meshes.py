@@ -1,6 +1,7 @@
 import itertools
 import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import trimesh
 
 from pointgen.datasets import MeshesConfig
 from pointgen.datasets.layouts import hash_splits
+from pointgen.datasets.pack import pack
 from pointgen.datasets.surfaces import cache_folder
 
 
@@ -48,6 +50,24 @@ def test_points_lie_on_the_surface_and_the_pools_differ(folder):
         _, distances, _ = trimesh.proximity.closest_point_naive(box, both)
         assert distances.max() < 1e-5
         assert len(np.unique(both, axis=0)) == 40
+
+
+def test_a_mesh_that_may_not_be_read_is_left_out_or_named(folder, monkeypatch, tmp_path):
+    train = config(folder).jobs("train")[1]
+    refused, plain = train[1].mesh, Path.read_text
+
+    def read_text(path, **named):
+        if path == refused:
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path, **named)
+
+    refused = refused.rename(refused.with_suffix(".obj"))
+    monkeypatch.setattr(Path, "read_text", read_text)
+    with pytest.warns(UserWarning, match=r"1 of \d+ shapes left out.*Permission denied"):
+        data = config(folder, on_error="skip").build("train")
+    assert len(data) == len(train) - 1
+    with pytest.raises(ValueError, match=f"{refused.name}: cannot be read"):
+        pack(config(folder), tmp_path / "a.h5")
 
 
 def test_sampling_happens_once(folder, user_cache, write_mesh):

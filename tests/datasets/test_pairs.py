@@ -75,6 +75,15 @@ def test_each_stands_in_its_own_frame():
             assert 0.9 < float((cloud.max(0).values - cloud.min(0).values).max()) / 2 <= 1.1
 
 
+@pytest.mark.parametrize("normalize", ("shape_unit", "shape_bbox", "shape_std", "none"))
+def test_a_shape_lies_where_it_lies_as_a_partner(normalize):
+    clouds = ProceduralConfig(size=3)
+    factors = {"kind": ("chair",)}
+    data = pairs(clouds=clouds, factors=factors, num_points=64, normalize=normalize).build("train")
+    for place in range(3):
+        assert data[place].partner.equal(data[(place + 1) % 3].points)
+
+
 def test_shapes_of_a_category_share_it():
     clouds = ProceduralConfig(categories=("sphere", "table"), size=5)
     data = pairs(clouds=clouds, factors={"kind": ("sphere", "table")}).build("train")
@@ -82,6 +91,21 @@ def test_shapes_of_a_category_share_it():
     middle = [float(data[place].partner.norm(dim=-1).std()) for place in range(10)]
     assert max(middle[:5]) < 0.01 < min(middle[5:])  # all of a sphere is equally far from it
     assert not data[0].partner.equal(data[0].points)
+
+
+@pytest.mark.parametrize("count", (1, 2, 5))
+def test_a_shape_is_no_partner_of_its_own_unless_it_is_alone(tmp_path, count):
+    for number in range(2 * count):  # all points of a shape are its number
+        folder = tmp_path / ("mug" if number < count else "table") / "train"
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{number}.npy", np.full((30, 3), number))
+    clouds = {"kind": "pc15k", "root": tmp_path}
+    settings = {"factors": {"kind": ("mug", "table")}, "num_points": 10, "normalize": "none"}
+    data = pairs(clouds=clouds, **settings).build("train")
+    for place in range(2 * count):
+        drawn = [data.draw(place, np.random.default_rng(number)) for number in range(60)]
+        of_its_kind = set(range(count)) if place < count else set(range(count, 2 * count))
+        assert {int(item.partner[0, 0]) for item in drawn} == (of_its_kind - {place} or {place})
 
 
 @pytest.mark.parametrize(

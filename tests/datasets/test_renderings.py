@@ -104,6 +104,16 @@ def test_the_viewer_sees_the_shape_turned(clouds, images):
     assert not np.allclose(seen.standardization().mean, still.standardization().mean)
 
 
+def test_cameras_that_changed_are_read_again(clouds, images):
+    chairs = clouds.model_copy(update={"categories": ("chair",)})
+    data = joined(images, chairs, frame="viewer").build("test")
+    before = data[0].points
+    for path in images.rglob(METADATA):
+        lines = [ViewCamera(20.0 + 90.0 * view, 30.0).line() for view in range(3)]
+        path.write_text("\n".join(lines))
+    assert not torch.allclose(data[0].points, before)
+
+
 def test_the_portions_of_3d_r2n2_go_by_sorted_names(clouds, images):
     config = joined(images, clouds, split="r2n2")
     train, val, test = (config.build(split) for split in ("train", "val", "test"))

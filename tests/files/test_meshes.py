@@ -77,6 +77,19 @@ def test_obj(tmp_path, faces, area):
     assert read_mesh(write(tmp_path / "a.obj", text)).area == pytest.approx(area)
 
 
+@pytest.mark.parametrize("header", (b"made by hand", b"solid cube", b"solid outer loop"))
+@pytest.mark.parametrize("after", (b"", b"\0\0", b"\r\n", b"facet" * 20))
+def test_what_follows_the_facets_of_a_binary_stl_is_no_part_of_it(tmp_path, header, after):
+    data = trimesh.creation.box((1, 2, 3)).export(file_type="stl")
+    mesh = read_mesh(write(tmp_path / "a.stl", header.ljust(80, b" ") + data[80:] + after))
+    assert len(mesh.faces) == 12 and mesh.area == pytest.approx(22, rel=1e-6)
+
+
+def test_a_byte_order_mark_is_no_part_of_an_obj(tmp_path):
+    text = f"\ufeff{QUAD}f 1 2 3 4\n"
+    assert len(read_mesh(write(tmp_path / "a.obj", text)).vertices) == 4
+
+
 @pytest.mark.parametrize(
     ("form", "order"),
     (("ascii", ""), ("binary_little_endian", "<"), ("binary_big_endian", ">")),
@@ -153,8 +166,11 @@ DAMAGED = {
     "flat.off": ("OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n", "area 0"),
     "cut.stl": (SOLID + SOLID[:-12], "announces 2 faces, got 1"),
     "word.stl": (SOLID.replace("vertex 1 0 0", "vertex 1 x 0"), "stl"),
-    "cut_binary.stl": (bytes(80) + struct.pack("<I", 2) + bytes(50), "no faces|stl"),
-    "giant_binary.stl": (bytes(80) + b"\xff" * 4, "no faces|stl"),
+    "cut_binary.stl": (bytes(80) + struct.pack("<I", 2) + bytes(99), "announces 2 facets, holds 1"),
+    "giant_binary.stl": (bytes(80) + b"\xff" * 4, "announces 4294967295 facets, holds 0"),
+    "header.stl": (bytes(83), "no faces"),
+    "none.stl": (bytes(84), "no faces"),
+    "words.stl": ("solid " + "a" * 99 + "\nendsolid\n", "no faces"),
     "beyond.ply": (PLY_MESH.format("ascii", 1) + "0 1 2\n" * 5 + "3 0 1 5\n", "vertex 5"),
     "half.ply": (PLY_MESH.format("ascii", 1) + "0 1 2\n" * 5 + "3 0 1 2.5\n", "a face has vertex"),
     "cut.ply": (PLY_MESH.format("ascii", 2) + "0 1 2\n" * 5 + "3 0 1 2\n     ", "truncated"),

@@ -1,5 +1,7 @@
 """A mesh is written as it is: every format keeps what it has a place for, and trimesh agrees."""
 
+import json
+
 import numpy as np
 import pytest
 import trimesh
@@ -87,6 +89,75 @@ def test_of_a_scene_only_what_all_parts_have(tmp_path):
     surface = read_surface(tmp_path / "a.glb")
     assert surface.colours is None
     assert surface.left_out == ("colours, which only 1 of 2 parts have",)
+
+
+GLTF_KINDS = {np.dtype("<u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<f4"): 5126}
+
+
+def write_gltf(path, arrays, primitives):
+    """Write arrays as accessors of one buffer, and one mesh of primitives."""
+    arrays = [np.asarray(array) for array in arrays]
+    starts = np.cumsum([0, *(array.nbytes for array in arrays)]).tolist()
+    tree = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": primitives}],
+        "buffers": [{"byteLength": starts[-1], "uri": f"{path.stem}.bin"}],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": start, "byteLength": array.nbytes}
+            for start, array in zip(starts, arrays, strict=False)
+        ],
+        "accessors": [
+            {
+                "bufferView": at,
+                "componentType": GLTF_KINDS[array.dtype],
+                "count": len(array),
+                "type": f"VEC{array.shape[1]}" if array.ndim == 2 else "SCALAR",
+                "normalized": array.dtype.kind == "u" and array.ndim == 2,
+            }
+            for at, array in enumerate(arrays)
+        ],
+    }
+    path.with_suffix(".bin").write_bytes(b"".join(array.tobytes() for array in arrays))
+    path.write_text(json.dumps(tree))
+    return path
+
+
+TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4")
+BYTES = np.array([[255, 128, 0], [0, 1, 254], [7, 77, 200]])
+
+
+@pytest.mark.parametrize(
+    "colours",
+    (
+        BYTES.astype("<u1"),
+        (BYTES * 257).astype("<u2"),
+        np.column_stack([BYTES * 257, [65535] * 3]).astype("<u2"),
+        np.array([[65535, 32768, 0], [0, 300, 65278], [1800, 19789, 51400]], "<u2"),
+        (BYTES / 255).astype("<f4"),
+    ),
+)
+def test_colours_of_gltf_are_shares_of_their_type(tmp_path, colours):
+    primitive = {"attributes": {"POSITION": 0, "COLOR_0": 1}}
+    path = write_gltf(tmp_path / "a.gltf", [TRIANGLE, colours], [primitive])
+    np.testing.assert_array_equal(read_surface(path).colours, BYTES)
+
+
+@pytest.mark.parametrize("mode", (0, 1, 3))
+@pytest.mark.parametrize("attribute", ("NORMAL", "COLOR_0", None))
+def test_lines_and_points_of_gltf_do_not_count(tmp_path, mode, attribute):
+    arrays = [TRIANGLE, TRIANGLE[[2, 2, 2]] + 1, BYTES.astype("<u1")]
+    attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
+    others = {name: at for name, at in attributes.items() if name in ("POSITION", attribute)}
+    primitives = [{"attributes": attributes}, {"attributes": others, "mode": mode}]
+    if mode == 1:
+        primitives.reverse()
+    surface = read_surface(write_gltf(tmp_path / "a.gltf", arrays, primitives))
+    np.testing.assert_array_equal(surface.normals, arrays[1])
+    np.testing.assert_array_equal(surface.colours, BYTES)
+    assert len(surface.vertices) == 3 and surface.left_out == ()
 
 
 COFF = "COFF\n3 1 0\n0 0 0 {}\n1 0 0 {}\n0 1 0 {}\n3 0 1 2\n"

@@ -11,12 +11,12 @@ import numpy as np
 
 from pointgen.datasets.procedural.config import ProceduralConfig, sampled_shape, shape_id
 from pointgen.datasets.procedural.shapes import Shape
-from pointgen.datasets.settings import Progress, Split
+from pointgen.datasets.settings import SPLITS, Progress
 from pointgen.files import atomic
+from pointgen.files.encode_ply import ply_bytes
 
 __all__ = ["write_procedural"]
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 POINTS_PER_SHAPE = 15_000  # as in the PC15k data sets
 
 
@@ -81,17 +81,8 @@ def _clear(config: ProceduralConfig, out: Path, *, force: bool) -> None:
 
 def _write_mesh(shape: Shape, path: Path) -> None:
     """Write a binary PLY file."""
-    vertices = shape.vertices.astype("<f4")
-    faces = np.zeros(len(shape.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
-    faces["count"], faces["corners"] = 3, shape.faces
-    header = (
-        "ply\nformat binary_little_endian 1.0\n"
-        f"element vertex {len(vertices)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-    )
     with atomic(path) as temporary:
-        temporary.write_bytes(header.encode() + vertices.tobytes() + faces.tobytes())
+        temporary.write_bytes(ply_bytes(shape.vertices, faces=shape.faces))
 
 
 def _write_points(points: np.ndarray, path: Path) -> None:

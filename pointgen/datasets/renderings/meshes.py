@@ -17,7 +17,7 @@ from pointgen.datasets.procedural.config import made_shape, shape_id
 from pointgen.datasets.renderings.layout import folder_of
 from pointgen.datasets.settings import Split
 from pointgen.datasets.shapenet import synset_folders
-from pointgen.files import read_mesh
+from pointgen.files import read_surface
 
 if TYPE_CHECKING:
     from pointgen.datasets import DataConfig
@@ -61,8 +61,8 @@ class MeshFile:
         Raises:
             FileError: It cannot be used.
         """
-        mesh = read_mesh(self.path)
-        return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+        surface = read_surface(self.path)
+        return surface.vertices, surface.faces
 
     @property
     def place(self) -> str:

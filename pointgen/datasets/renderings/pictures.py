@@ -15,6 +15,7 @@ from pointgen.datasets.renderings.layout import (
     folder_of,
     read_cameras,
 )
+from pointgen.files.mark import Mark, mark_of
 from pointgen.images import (
     Window,
     augmented,
@@ -112,7 +113,7 @@ class Pictures:
         if not self._look.viewer:
             return None
         path = self._paths[index][place]
-        cameras = _rotations(path.parent / METADATA)
+        cameras = _rotations(mark_of(path.parent / METADATA))
         if place >= len(cameras):
             raise ValueError(
                 f"{path.parent / METADATA}: expected a camera for each of "
@@ -122,8 +123,8 @@ class Pictures:
 
 
 @lru_cache(maxsize=4096)
-def _rotations(path: Path) -> tuple[np.ndarray, ...]:
-    return tuple(camera.rotation.astype(np.float32) for camera in read_cameras(path))
+def _rotations(file: Mark) -> tuple[np.ndarray, ...]:
+    return tuple(camera.rotation.astype(np.float32) for camera in read_cameras(file[0]))
 
 
 def _literal(name: str) -> str:
