@@ -48,7 +48,7 @@ def main() -> None:
     for name, flow in POSTERIORS.items():
         what = experiment(flow, options.steps, options.points)
         run = Path("runs/posteriors") / name.replace(", ", "_")
-        seconds = history(train(what, run, device="cpu").out / "log.csv")["seconds"][-1]
+        seconds = history(train(what, run, resume=True, device="cpu").out / "log.csv")["seconds"][-1]
         model = load(run)
         assert isinstance(model, PointFlow)
         test = what.data.build("test")

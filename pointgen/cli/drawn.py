@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pointgen.cli.console import check_free, print_json, progress, say
 from pointgen.cli.encoding import framer, read_inputs
 from pointgen.cli.inputs import torch_device
+from pointgen.cli.writing import numbered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +45,7 @@ def to_pictures(run: Path, inputs: Sequence[Path], out: Path, request: Request) 
         raise ValueError(f"{wrong[0]}: is for clouds, and this model makes pictures of them")
     shapes = read_inputs(inputs, request.seed)
     count = request.count
-    names = [f"{id}_{k}" if count > 1 else id for id in shapes.ids for k in range(count)]
+    names = [name for id in shapes.ids for name in numbered(id, count)]
     alone = out.suffix.lower() == ".png"
     if alone and len(names) > 1:
         raise ValueError(f"{out}: expected a folder for {len(names)} pictures, got a file")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pointgen.geometry.frames import Frame
     from pointgen.models import Autoencoder
 
-__all__ = ["autoencoder", "framer", "read_inputs", "seeing", "thinned"]
+__all__ = ["COMPARED", "autoencoder", "distance", "framer", "read_inputs", "seeing", "thinned"]
+
+COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which depends on the number
 
 
 def autoencoder(
@@ -74,6 +76,16 @@ def thinned(cloud: np.ndarray, most: int, seed: int) -> np.ndarray:
     from pointgen.geometry.sampling import resample
 
     return resample(cloud, most, np.random.default_rng(seed)) if len(cloud) > most else cloud
+
+
+def distance(a: np.ndarray, b: np.ndarray, seed: int) -> float:
+    """Return the Chamfer distance of two clouds (N, 3) and (M, 3), of so many points at most."""
+    import torch
+
+    from pointgen.geometry.distances import chamfer
+
+    both = (torch.from_numpy(thinned(cloud, COMPARED, seed)).unsqueeze(0) for cloud in (a, b))
+    return chamfer(*both).item()
 
 
 def read_inputs(inputs: Sequence[Path], seed: int) -> Shapes:

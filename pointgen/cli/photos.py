@@ -14,7 +14,7 @@ from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.inputs import label_of, torch_device
 from pointgen.cli.photo_files import Photo, masks_of, photo_files, prepared
 from pointgen.cli.sampling import solver_with
-from pointgen.cli.writing import write_results
+from pointgen.cli.writing import numbered, write_results
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def from_photos(run: Path, inputs: Sequence[Path], out: Path, request: Request) 
     photos = prepared(files, look, masks_of(files, request.mask))
     if not photos:
         raise ValueError(f"none of {len(files)} pictures could be used")
-    ids = [name for photo in photos for name in _names(photo.id, request.count)]
+    ids = [name for photo in photos for name in numbered(photo.id, request.count)]
     check_target(out, force=request.force, ids=ids)
 
     clouds: list[Tensor] = []
@@ -171,10 +171,6 @@ def _scored(
         with suppress(SolveError):
             scores[place] = model.log_prob_given(one, condition, generator=generator).item()
     return scores
-
-
-def _names(id: str, count: int) -> list[str]:
-    return [id] if count == 1 else [f"{id}_{number}" for number in range(count)]
 
 
 def _draw(

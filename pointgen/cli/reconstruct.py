@@ -9,7 +9,7 @@ import typer
 
 from pointgen.cli.console import progress, say
 from pointgen.cli.drawn import to_pictures
-from pointgen.cli.encoding import autoencoder, read_inputs, thinned
+from pointgen.cli.encoding import COMPARED, autoencoder, distance, read_inputs
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import (
     Code,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["reconstruct"]
-
-COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which depends on the number
 
 
 def reconstruct(
@@ -104,7 +102,6 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
     import torch
 
     from pointgen.files import check_target
-    from pointgen.geometry.distances import chamfer
     from pointgen.training.making import most_points
 
     unfit: dict[str, object] = {"--count": request.count != 1, "--mask": request.mask}
@@ -132,8 +129,7 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
                 solver=solver_with(request.steps),
             )
             results.append(frame.undo(decoded[0].cpu()))
-            both = (thinned(c, COMPARED, seed) for c in (results[-1].numpy(), cloud))
-            distances.append(chamfer(*(torch.from_numpy(c).unsqueeze(0) for c in both)).item())
+            distances.append(distance(results[-1].numpy(), cloud, seed))
             advance(len(results), len(shapes.points))
     more = {"run": str(run), "chamfer": dict(zip(shapes.ids, distances, strict=True))}
     write_results(out, results, shapes.ids, force=request.force, json=request.json, more=more)

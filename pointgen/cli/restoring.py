@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pointgen.cli.console import check_free, progress, say
-from pointgen.cli.encoding import framer, read_inputs, thinned
+from pointgen.cli.encoding import COMPARED, distance, framer, read_inputs, thinned
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.sampling import solver_with
-from pointgen.cli.writing import write_results
+from pointgen.cli.writing import numbered, write_results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "restored"]
 
-COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which depends on the number
 LEAST = 8  # points of an input: fewer show no surface
 SEARCH = 200  # steps of Adam
 
@@ -79,7 +78,7 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
     for name, cloud in zip(shapes.ids, shapes.points, strict=True):
         if len(cloud) < LEAST:
             raise ValueError(f"{name}: expected at least {LEAST} points, got {len(cloud)}")
-    ids = [name for id in shapes.ids for name in _names(id, request.count)]
+    ids = [name for id in shapes.ids for name in numbered(id, request.count)]
     check_target(out, force=request.force, ids=ids)
     data = read_run(run).data
     framed, usual = framer(data.normalize), data.num_points
@@ -94,7 +93,7 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
             wanted = request.points or _points(request, len(cloud), usual)
             found = restore(points, wanted, generator)
             ways += [frame.undo(way.cpu()) for way in found.ways]
-            facts |= dict(zip(_names(id, request.count), found.facts, strict=False))
+            facts |= dict(zip(numbered(id, request.count), found.facts, strict=False))
             advance(place + 1, len(shapes.points))
     clouds = [way[-1] for way in ways]
     more: dict[str, Any] = {"run": str(run), "task": request.task}
@@ -193,10 +192,6 @@ def _points(request: Request, given: int, usual: int) -> int:
     return {"complete": usual, "denoise": given, "upsample": request.factor * given}[request.task]
 
 
-def _names(id: str, count: int) -> list[str]:
-    return [id] if count == 1 else [f"{id}_{number}" for number in range(count)]
-
-
 def _truth(path: Path | None, count: int, seed: int) -> list[np.ndarray] | None:
     if path is None:
         return None
@@ -214,19 +209,12 @@ def _distances(
     request: Request,
 ) -> dict[str, dict[str, Any]]:
     """Return the Chamfer distance to the truth of each input, and of its results at each step."""
-    import torch
-
-    from pointgen.geometry.distances import chamfer
-
-    def distance(cloud: np.ndarray, place: int) -> float:
-        both = (thinned(c, COMPARED, request.seed) for c in (cloud, truth[place]))
-        return chamfer(*(torch.from_numpy(c).unsqueeze(0) for c in both)).item()
-
     found = {}
     for number, (id, way) in enumerate(zip(ids, ways, strict=True)):
         place = number // request.count
-        steps = [distance(cloud.numpy(), place) for cloud in way]
-        found[id] = {"input": distance(inputs[place], place), "steps": steps}
+        given, true = inputs[place], truth[place]
+        steps = [distance(cloud.numpy(), true, request.seed) for cloud in way]
+        found[id] = {"input": distance(given, true, request.seed), "steps": steps}
     return found
 
 

@@ -12,7 +12,12 @@ from pointgen.cli.sampling import solved
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["write_results"]
+__all__ = ["numbered", "write_results"]
+
+
+def numbered(id: str, count: int) -> list[str]:
+    """Return the names of several results of one input."""
+    return [id] if count == 1 else [f"{id}_{number}" for number in range(count)]
 
 
 def write_results(
