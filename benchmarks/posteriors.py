@@ -48,7 +48,8 @@ def main() -> None:
     for name, flow in POSTERIORS.items():
         what = experiment(flow, options.steps, options.points)
         run = Path("runs/posteriors") / name.replace(", ", "_")
-        seconds = history(train(what, run, resume=True, device="cpu").out / "log.csv")["seconds"][-1]
+        train(what, run, resume=True, device="cpu")
+        seconds = history(run / "log.csv")["seconds"][-1]
         model = load(run)
         assert isinstance(model, PointFlow)
         test = what.data.build("test")

@@ -20,7 +20,8 @@ from pointgen.flows.continuous import compile_fields
 from pointgen.models.pointflow import PointFlow, PointFlowConfig
 
 PAPER = read_config("configs/pointflow_airplane.toml").model
-BASELINE, COMPILED = "published recipe", "matching, compiled"
+RESIDUAL = read_config("configs/matching_airplane.toml").model
+BASELINE, COMPILED = "published recipe", ", compiled"
 
 
 def main() -> None:
@@ -56,7 +57,9 @@ def steps() -> dict[str, PointFlowConfig]:
             config = PAPER.model_copy(update={"points": points})
             table[f"likelihood, {divergence}, {gradient}"] = with_gradient(config, gradient)
     matching = PAPER.model_copy(update={"objective": "matching"})
-    return table | {"matching": matching, COMPILED: matching}
+    for name, config in {"matching": matching, "matching, residual field": RESIDUAL}.items():
+        table |= {name: config, name + COMPILED: config}
+    return table
 
 
 def samplings() -> dict[str, PointFlowConfig]:
@@ -106,7 +109,7 @@ def measure(
     torch.manual_seed(0)
     model = config.build()
     model = (as_published(model) if name == BASELINE else model).to(device)
-    if name == COMPILED:
+    if name.endswith(COMPILED):
         compile_fields(model)
     batch = Batch(torch.randn(shapes, points, 3)).to(device)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -34,6 +34,8 @@ def damage(
     from pointgen.files import check_target
     from pointgen.geometry.damage import blurred, cut, kept
 
+    if not (missing or points or noise):
+        raise ValueError("expected --missing, --points or --noise, got none of them")
     check_target(out, force=force)
     shapes = read_inputs(inputs, seed)
     generator = torch.Generator().manual_seed(seed)

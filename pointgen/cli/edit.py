@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointgen.cli.console import check_free, progress
+from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.encoding import autoencoder, read_inputs
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, OptionalPoints, Out, Run, Seed, Steps, Weights
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pointgen.models.interpretation import Interpretation
 
 __all__ = ["edit"]
+
+FAR = 5  # deviations of an attribute from the average shape's
 
 
 def edit(
@@ -120,10 +122,30 @@ def edit(
             advance(place + 1, len(shapes.ids))
     more = {"run": str(run), "attributes": attributes}
     write_results(out, clouds, ids, force=force, json=json, more=more)
+    if not json:
+        _say(model, changes, list(attributes.values()))
     if png is not None:
         edited = ["edited"] if count == 1 else [f"{100 * share:.0f} %" for share in shares]
         titles = [text for id in shapes.ids for text in (id, "as the run sees it", *edited)]
         write_png(png, drawn, titles, columns=2 + count)
+
+
+def _say(
+    model: Interpretation, changes: Changes, rows: Sequence[dict[str, dict[str, float]]]
+) -> None:
+    """Say what became of the attributes of all factors that were touched."""
+    owners = model.config.attributes
+    touched = {changes.factor, *(name for name, _ in changes.scales)}
+    touched |= {owners[name] for name, _ in changes.values}
+    for name, owner in owners.items():
+        if owner in touched:
+            before, after = (
+                sum(row[when][name] for row in rows) / len(rows) for when in ("before", "after")
+            )
+            say(f"{name}, on average: {before:.3g} before, {after:.3g} after")
+    for name, value in changes.values:
+        if abs(model.standardised(name, value)) > FAR:
+            say(f"warning: {name}={value:g} is far from all that the run has seen")
 
 
 @dataclass(frozen=True)

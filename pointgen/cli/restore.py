@@ -64,7 +64,7 @@ def complete(
     """Make clouds whole of which a side is missing.
 
     RUN is an i-RIM, or a PointFlow with a prior, whose likeliest codes for a cloud are decoded.
-    Clouds get as many points as those of the training, or --points.
+    Clouds get as many points as those of the training, or as are given if that is more.
     """
     restored(
         run,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,7 +103,10 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
     write_results(out, clouds, ids, force=request.force, json=request.json, more=more)
     if request.png is not None:
         rows = [clouds[i : i + request.count] for i in range(0, len(clouds), request.count)]
-        _draw(request.png, shapes.ids, shapes.points, rows, truth)
+        captions = [f"log p {row['log_prob']:.0f}" for row in facts.values()]
+        titles = captions or ["restored"] * len(clouds)
+        _draw(request.png, shapes.ids, shapes.points, rows, iter(titles), truth)
+        say(f"wrote {request.png}")
     if not request.json:
         _say(more)
 
@@ -189,7 +192,8 @@ def _by_codes(model: PointFlow, most: int, request: Request) -> Restore:
 
 def _points(request: Request, given: int, usual: int) -> int:
     """Return how many points a result has where nobody says."""
-    return {"complete": usual, "denoise": given, "upsample": request.factor * given}[request.task]
+    whole = max(usual, given)
+    return {"complete": whole, "denoise": given, "upsample": request.factor * given}[request.task]
 
 
 def _truth(path: Path | None, count: int, seed: int) -> list[np.ndarray] | None:
@@ -223,10 +227,14 @@ def _say(more: dict[str, Any]) -> None:
         say(f"{id}: log p {row['log_prob']:.1f} nats, of which points {row['log_points']:.1f}")
     if rows := list(more.get("chamfer", {}).values()):
         given = sum(row["input"] for row in rows) / len(rows)
-        steps = [sum(at) / len(rows) for at in zip(*(row["steps"] for row in rows), strict=True)]
+        start, *steps = (
+            sum(at) / len(rows) for at in zip(*(r["steps"] for r in rows), strict=True)
+        )
+        after = ", ".join(f"{step:.3g}" for step in steps)
+        way = f"start {start:.3g}, after each step {after}" if steps else f"result {start:.3g}"
         say(
             f"mean Chamfer to the truth (squared units, both ways added, at most {COMPARED} "
-            f"points): input {given:.3g}, " + ", ".join(f"{step:.3g}" for step in steps)
+            f"points): input {given:.3g}, {way}"
         )
 
 
@@ -235,17 +243,21 @@ def _draw(
     ids: Sequence[str],
     inputs: Sequence[np.ndarray],
     rows: Sequence[Sequence[Tensor]],
+    titles: Iterator[str],
     truth: Sequence[np.ndarray] | None,
 ) -> None:
-    """Draw a row for each input: it, its results, and the truth."""
+    """Draw a row for each input: it, its results under their titles, and the truth."""
+    import numpy as np
+
     from pointgen.files import atomic
     from pointgen.view.stack import stack
     from pointgen.view.still import draw
 
     pictures = {}
     for place, (id, cloud, results) in enumerate(zip(ids, inputs, rows, strict=True)):
-        shown = [cloud, *(result.numpy() for result in results if bool(result.isfinite().all()))]
-        names = ["input"] + ["restored"] * (len(shown) - 1)
+        found = [(result.numpy(), next(titles)) for result in results]
+        sound = [(result, title) for result, title in found if np.isfinite(result).all()]
+        shown, names = map(list, zip((cloud, "input"), *sound, strict=True))
         if truth is not None:
             shown, names = [*shown, truth[place]], [*names, "truth"]
         pictures[id] = draw(shown, captions=names, columns=len(shown), size=240)

@@ -86,14 +86,15 @@ def score(
     """
     check_free(png, force=force, endings=(".png",))
     how = How(draws, noise, steps, seed, weights, torch_device(device))
+    shapes = read_inputs(inputs, seed)  # quick to fail, so first
+    others = read_inputs(known, seed) if known else None
     scorer = Scorer(run, how, reference, background)
-    shapes = read_inputs(inputs, seed)
     rows = scorer.rows(shapes, "scoring")
     found: dict[str, Any] = {"run": str(run), "unit": "nats a point", "clouds": rows}
-    if known:
+    if others is not None:
         from pointgen.metrics.outliers import auroc
 
-        theirs = scorer.rows(read_inputs(known, seed), "scoring the known")
+        theirs = scorer.rows(others, "scoring the known")
         found["known"] = theirs
         found["auroc"] = {
             name: auroc(_column(theirs, name), _column(rows, name)) for name in scorer.names
@@ -131,9 +132,14 @@ class Scorer:
         Raises:
             ValueError: A model has no densities, or the training shapes are not there.
         """
+        from pointgen.flows.continuous import CNF
+
         self._how = how
         self._model = _loaded(run, how)
         self._background = None if background is None else _loaded(background, how)
+        models = [model for model in (self._model, self._background) if model is not None]
+        if how.steps and not any(isinstance(m, CNF) for model in models for m in model.modules()):
+            raise ValueError("--steps: no ODE is solved here, so there are none")
         self._seen = seeing(run, "cpu", how.seed)
         self._usual: float | None = None
         if reference:
@@ -226,10 +232,12 @@ def _evidence(
     import numpy as np
     import torch
 
-    from pointgen.flows.continuous import solving_with
+    from pointgen.flows.continuous import CNF, solving_with
 
+    solves = any(isinstance(part, CNF) for part in model.modules())
+    solver = solver_with(how.steps) if solves else None
     rows = []
-    with progress(title) as advance, solving_with(model, densities=solver_with(how.steps)):
+    with progress(title) as advance, solving_with(model, densities=solver):
         for size, same in groupby(clouds, key=len):
             for part in torch.from_numpy(np.stack(list(same))).split(at_once):
                 found = model.evidence(
@@ -270,9 +278,13 @@ def _table(rows: dict[str, dict[str, float]], names: Sequence[str]) -> str:
     """Return a line for each cloud."""
     heads = ["log_prob", "error", "points", "code", *names]
     width = max(map(len, rows))
-    lines = [" " * width + "".join(f"{head:>12}" for head in heads)]
+    lines = [" " * width + "".join(f" {head:>12}" for head in heads)]
     lines += [
-        f"{id:<{width}}" + "".join(f"{row[head]:>12.3f}" for head in heads)
+        f"{id:<{width}}" + "".join(f" {_number(row[head]):>12}" for head in heads)
         for id, row in rows.items()
     ]
     return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.3e}"

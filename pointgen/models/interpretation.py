@@ -37,7 +37,7 @@ class Factor(BaseModel):
 
     size: PositiveInt
     """How many numbers it takes."""
-    attributes: tuple[str, ...]
+    attributes: Annotated[tuple[str, ...], Field(min_length=1)]
     """What it is measured by in the data."""
 
 
@@ -223,16 +223,21 @@ class Interpretation(AroundPointFlow):
         names = self.config.attributes
         if attribute not in names:
             raise ValueError(f"attribute {attribute}: expected one of {', '.join(names)}")
-        factor, place = names[attribute], list(names).index(attribute)
+        factor = names[attribute]
         own = self.factors_of(codes)
         reading = self.readings[factor]
         assert isinstance(reading, nn.Linear)
         row = self.config.factors[factor].attributes.index(attribute)
         weight, bias = reading.weight[row], reading.bias[row]
-        wanted = value * self.scale.log_scale[place].exp() + self.scale.bias[place]
+        wanted = self.standardised(attribute, value)
         lacking = wanted - own[factor] @ weight - bias  # (B,)
         step = share * lacking.unsqueeze(-1) * weight / weight.square().sum()
         return self.codes_of(own | {factor: own[factor] + step})
+
+    def standardised(self, attribute: str, value: float | Tensor) -> Tensor:
+        """Return a value of an attribute in units of its deviation from the average shape's."""
+        place = list(self.config.attributes).index(attribute)
+        return value * self.scale.log_scale[place].exp() + self.scale.bias[place]
 
     def _read(self, numbers: Tensor) -> Tensor:
         """Return the standardised attributes (B, A) that the numbers (B, C) of all factors tell."""

@@ -145,9 +145,11 @@ def _pictures(findings: Findings) -> Iterator[Part]:
 def _scores(findings: Findings) -> Iterator[Part]:
     made, run = findings.made, findings.run
     if made.sheet is None and made.pairs is None and made.accuracy is None:
+        scored = findings.experiment.train.report_shapes > 0
         yield (
-            "Nothing was scored for this report. One with scores, unless train.report_shapes is 0: "
-            f"pointgen info {run} --html FILE"
+            f"Nothing was scored for this report. One with scores: pointgen info {run} --html FILE"
+            if scored
+            else "The config leaves scores out (train.report_shapes = 0)."
         )
         return
     if made.sheet is not None:

@@ -130,3 +130,10 @@ def test_categories_and_points_are_those_of_the_data(pointgen, folder, tmp_path)
     other = 'model.categories=["table", "mug"]'
     result = pointgen("train", config, "-o", tmp_path / "b", "--set", other)
     assert "categories of the model: expected mug, table, as in the data" in result.err
+
+
+def test_a_cloud_of_more_points_is_held_against_those_that_were_read(pointgen, trained, tmp_path):
+    np.save(tmp_path / "many.npy", np.random.default_rng(0).normal(size=(1, 500, 3)))
+    out = ("-o", tmp_path / "back.npy", "--json")
+    found = json.loads(pointgen("reconstruct", trained, tmp_path / "many.npy", *out).out)
+    assert max(found["chamfer"].values()) < 1e-10

@@ -173,3 +173,13 @@ def test_what_does_not_fit_is_said_before_anything_is_written(
     result = pointgen("train", folder / "small.toml", *more, "-o", tmp_path / "run")
     assert result.status == 2 and said in result.err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_became_of_the_attributes_is_said(pointgen, trained, folder, tmp_path):
+    said = pointgen(
+        "edit", trained, folder / "a.xyz", "--set", "legs=0.5", "-o", tmp_path / "b.xyz"
+    )
+    assert "legs, on average: " in said.err and ", 0.5 after" in said.err
+    assert "back_height" not in said.err and "warning" not in said.err
+    far = pointgen("edit", trained, folder / "a.xyz", "--set", "legs=99", "-o", tmp_path / "c.xyz")
+    assert far.status == 0 and "warning: legs=99 is far from all" in far.err

@@ -176,3 +176,14 @@ def test_clouds_are_damaged_for_trying(pointgen, clouds):
     assert (points_of(out) - whole).std() == pytest.approx(0.1, rel=0.2)
     refused = pointgen(*args, "--points", 65)
     assert refused.status == 2 and "--points 65, but only 64 are left" in refused.err
+
+
+def test_a_whole_cloud_has_no_fewer_points_than_what_was_left(pointgen, restorer, tmp_path):
+    np.save(tmp_path / "many.npy", 0.2 * np.random.default_rng(0).normal(size=(1, 150, 3)))
+    result = pointgen("complete", restorer, tmp_path / "many.npy", "-o", tmp_path / "out.npy")
+    assert result.status == 0 and points_of(tmp_path / "out.npy").shape == (1, 150, 3)
+
+
+def test_no_damage_is_no_request(pointgen, clouds):
+    result = pointgen("data", "damage", clouds / "whole.npy", "-o", clouds / "same.npy")
+    assert result.status == 2 and "expected --missing, --points or --noise" in result.err

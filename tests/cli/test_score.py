@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from pointgen.cli.score import _table
 from pointgen.files import write_clouds
 
 
@@ -62,3 +63,16 @@ def test_what_has_no_density_says_so(pointgen, run, config, clouds):
     assert huge.status == 2 and "huge: log p(X) is not a finite number" in huge.err
     missing = pointgen("score", run, clouds / "none.npy", "--reference", 0)
     assert missing.status == 2 and "no such file" in missing.err
+
+
+def test_inputs_are_looked_for_before_anything_is_scored(pointgen, run, clouds):
+    for where in ((clouds / "none.npy",), (clouds / "near.npy", "--known", clouds / "none.npy")):
+        result = pointgen("score", run, *where, *QUICK)
+        assert result.status == 2 and "none.npy: no such file" in result.err
+
+
+def test_large_numbers_stand_apart():
+    row = dict.fromkeys(("log_prob", "error", "points", "code", "surprise"), -557859456.0)
+    table = _table({"a": row, "far": row | {"error": 0.5}}, ["surprise"])
+    assert [len(line.split()) for line in table.splitlines()] == [5, 6, 6]
+    assert "0.500" in table

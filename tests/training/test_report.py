@@ -213,7 +213,7 @@ def test_an_autoencoder_is_scored_by_its_reconstructions(tiny, tmp_path):
 def test_scores_can_be_left_out(tiny, tmp_path):
     train(tiny.experiment("matching", **{**SMALL, "report_shapes": 0}), tmp_path, device="cpu")
     page = (tmp_path / "report.html").read_text()
-    assert "New shapes (step 6)" in page and "Nothing was scored" in page
+    assert "New shapes (step 6)" in page and "leaves scores out (train.report_shapes" in page
 
 
 def test_history_reads_what_the_log_wrote(whole, tmp_path):
