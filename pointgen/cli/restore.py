@@ -30,7 +30,10 @@ Iterations = Annotated[
     ),
 ]
 Starts = Annotated[
-    int, typer.Option(min=1, help="Places that the search for a PointFlow's codes starts from.")
+    int | None,
+    typer.Option(
+        min=1, help="Places that the search for a PointFlow's codes starts from (default: 8)."
+    ),
 ]
 Truth = Annotated[
     Path | None,
@@ -51,7 +54,7 @@ def complete(
     points: OptionalPoints = None,
     count: Results = 1,
     iterations: Iterations = None,
-    starts: Starts = 8,
+    starts: Starts = None,
     truth: Truth = None,
     png: Png = None,
     seed: Seed = 0,
@@ -84,7 +87,7 @@ def denoise(
     points: OptionalPoints = None,
     count: Results = 1,
     iterations: Iterations = None,
-    starts: Starts = 8,
+    starts: Starts = None,
     truth: Truth = None,
     png: Png = None,
     seed: Seed = 0,
@@ -120,7 +123,7 @@ def upsample(
     ] = 4,
     count: Results = 1,
     iterations: Iterations = None,
-    starts: Starts = 8,
+    starts: Starts = None,
     truth: Truth = None,
     png: Png = None,
     seed: Seed = 0,

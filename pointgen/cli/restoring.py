@@ -24,6 +24,7 @@ __all__ = ["Request", "restored"]
 
 LEAST = 8  # points of an input: fewer show no surface
 SEARCH = 200  # steps of Adam
+STARTS = 8  # of that search
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Request:
     points: int | None
     count: int
     iterations: int | None
-    starts: int
+    starts: int | None
     truth: Path | None
     png: Path | None
     seed: int
@@ -142,6 +143,8 @@ def _by_steps(run: Path, model: Restorer, request: Request) -> Restore:
         )
     if request.steps is not None:
         raise ValueError("--steps: this model solves no ODE; --iterations sets its steps")
+    if request.starts is not None:
+        raise ValueError("--starts: this model searches for no codes")
 
     def restore(points: Tensor, num_points: int, generator: Generator) -> Restored:
         ways = [
@@ -169,7 +172,7 @@ def _by_codes(model: PointFlow, most: int, request: Request) -> Restore:
             found = likely_codes(
                 model,
                 seen.to(points).unsqueeze(0),
-                starts=max(request.starts, request.count),
+                starts=max(request.starts or STARTS, request.count),
                 steps=request.iterations or SEARCH,
                 generator=generator,
             )

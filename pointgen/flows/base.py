@@ -15,6 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from pointgen.geometry.draws import standard_noise
+
 __all__ = [
     "Base",
     "Chain",
@@ -23,7 +25,6 @@ __all__ = [
     "StandardLogistic",
     "StandardNormal",
     "Transform",
-    "standard_noise",
 ]
 
 
@@ -119,18 +120,6 @@ class Inverted(Transform):
         """Map noise to data, with log|det dx/dz|."""
         x, ladj = self.transform(z, context)
         return x, ladj
-
-
-def standard_noise(
-    shape: Sequence[int], like: Tensor, generator: Generator | None = None
-) -> Tensor:
-    """Draw N(0, I) of a shape, of the type and on the device of `like`.
-
-    The numbers come from the generator's own device.
-    """
-    source = like.device if generator is None else generator.device
-    drawn = torch.randn(tuple(shape), generator=generator, device=source, dtype=like.dtype)
-    return drawn.to(like.device)
 
 
 class Base(nn.Module, ABC):

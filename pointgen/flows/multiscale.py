@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from pointgen.flows.base import Transform, standard_noise
+from pointgen.flows.base import Transform
 from pointgen.flows.grid import ActNorm, AffineCoupling, InvertibleConv1x1, Squeeze
+from pointgen.geometry.draws import standard_noise
 
 __all__ = ["Activations", "Encoded", "MultiscaleFlow"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Generator, Tensor
+
+from pointgen.geometry.draws import standard_noise
 
 __all__ = ["blurred", "cut", "kept"]
 
@@ -20,7 +21,7 @@ def cut(points: Tensor, share: float, generator: Generator | None = None) -> Ten
         (B, M, 3), in the order they came; M = N - round(share N), at least 1.
     """
     _check(points)
-    direction = _noise((len(points), 3, 1), points, generator)
+    direction = standard_noise((len(points), 3, 1), points, generator)
     height = (points @ direction).squeeze(-1)  # (B, N)
     count = max(1, points.shape[1] - round(share * points.shape[1]))
     return _taken(points, height.topk(count, dim=1, largest=False).indices.sort(dim=1).values)
@@ -31,7 +32,7 @@ def kept(points: Tensor, count: int, generator: Generator | None = None) -> Tens
     _check(points)
     if not 1 <= count <= points.shape[1]:
         raise ValueError(f"count: expected 1 to {points.shape[1]} points, got {count}")
-    lottery = _noise(points.shape[:2], points, generator)
+    lottery = standard_noise(points.shape[:2], points, generator)
     return _taken(points, lottery.topk(count, dim=1).indices)
 
 
@@ -44,7 +45,7 @@ def blurred(points: Tensor, sigma: float | Tensor, generator: Generator | None =
         generator: of the noise; None is the global random state.
     """
     _check(points)
-    return points + sigma * _noise(points.shape, points, generator)
+    return points + sigma * standard_noise(points.shape, points, generator)
 
 
 def _check(points: Tensor) -> None:
@@ -54,8 +55,3 @@ def _check(points: Tensor) -> None:
 
 def _taken(points: Tensor, index: Tensor) -> Tensor:
     return points.gather(1, index.unsqueeze(-1).expand(-1, -1, 3))
-
-
-def _noise(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
-    source = like.device if generator is None else generator.device
-    return torch.randn(shape, generator=generator, device=source, dtype=like.dtype).to(like.device)

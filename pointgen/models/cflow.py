@@ -31,6 +31,7 @@ from pointgen.flows.continuous import refuse_solver
 from pointgen.flows.multiscale import MultiscaleFlow
 from pointgen.flows.solver import Solver
 from pointgen.geometry.distances import chamfer
+from pointgen.geometry.draws import uniform_noise
 from pointgen.geometry.hilbert import hilbert_layout, hilbert_order
 from pointgen.models.base import Condition, Loss, PointCloudModel
 
@@ -363,7 +364,6 @@ def _rows(value: Tensor, count: int, name: str) -> Tensor:
 
 def _some(clouds: Tensor, count: int, generator: Generator | None) -> Tensor:
     """Choose `count` points of each cloud (B, N, 3) at random."""
-    source = clouds.device if generator is None else generator.device
-    chance = torch.rand(clouds.shape[:2], generator=generator, device=source)
-    chosen = chance.to(clouds.device).argsort(dim=1)[:, :count, None]
+    chance = uniform_noise(clouds.shape[:2], clouds, generator)
+    chosen = chance.argsort(dim=1)[:, :count, None]
     return clouds.gather(1, chosen.expand(-1, -1, 3))

@@ -16,9 +16,9 @@ from torch import Generator, Tensor
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
-from pointgen.flows.base import standard_noise
 from pointgen.geometry.damage import blurred, cut, kept
 from pointgen.geometry.distances import chamfer
+from pointgen.geometry.draws import standard_noise, uniform_noise
 from pointgen.models.base import Loss, NotGenerative, Task
 from pointgen.networks.irim import InferenceMachine
 
@@ -155,10 +155,10 @@ class IRIM(NotGenerative):
             "upsample": self.config.thinned,
         }[task]
         if task == "denoise":  # noise as loud as may be in each cloud
-            level = low + (high - low) * _uniform(len(points), points, generator)
+            level = low + (high - low) * uniform_noise((len(points),), points, generator)
             return blurred(points, level.view(-1, 1, 1), generator)
         # As many points in all clouds of a batch, of a draw by the CPU: it need not wait for a GPU.
-        drawn = _uniform(1, points.new_empty(0, device="cpu"), generator).item()
+        drawn = uniform_noise((1,), points.new_empty(0, device="cpu"), generator).item()
         share = low + (high - low) * drawn
         if task == "complete":
             return cut(points, share, generator)
@@ -232,12 +232,6 @@ def _start(
         free = standard_noise((len(seen), num_points - observed, 3), seen, generator)
         points = torch.cat([points, free], dim=1)
     return points, known
-
-
-def _uniform(count: int, like: Tensor, generator: Generator | None) -> Tensor:
-    source = like.device if generator is None else generator.device
-    drawn = torch.rand(count, generator=generator, device=source, dtype=like.dtype)
-    return drawn.to(like.device)
 
 
 def _permutation(count: int, generator: Generator | None) -> Tensor:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from pointgen.flows.base import Transform, standard_noise
+from pointgen.flows.base import Transform
+from pointgen.geometry.draws import standard_noise
 
 __all__ = ["Posterior"]
 

@@ -131,6 +131,7 @@ def test_what_cannot_be_done_is_one_line(pointgen, restorer, run, config, clouds
     np.save(clouds / "none.npy", np.zeros((1, 0, 3)))
     assert "none.npy" in error("denoise", restorer, clouds / "none.npy", "-o", out)
     assert "--iterations" in error("complete", restorer, cut_cloud, "-o", out, "--steps", 3)
+    assert "--starts" in error("complete", restorer, cut_cloud, "-o", out, "--starts", 3)
     write_clouds(clouds / "one.npy", np.ones((1, 20, 3)))
     assert "expected 2 clouds, as many as inputs, got 1" in error(
         "complete", restorer, cut_cloud, "-o", out, "--truth", clouds / "one.npy"
