@@ -52,7 +52,7 @@ def classify(
     """Say how probable each category is for each cloud or mesh."""
     import torch
 
-    from pointgen.flows.continuous import CNF
+    from pointgen.flows.continuous import cnfs
     from pointgen.models import Classifier
     from pointgen.training.checkpoint import load
 
@@ -84,7 +84,7 @@ def classify(
     result: dict[str, Any] = {"run": str(run), "categories": list(model.categories)}
     result["clouds"] = found
     if flow is not None and reject is not None:
-        steps = STEPS if any(isinstance(part, CNF) for part in flow.modules()) else None
+        steps = STEPS if cnfs(flow) else None
         score = partial(surprises, flow, how=How(DRAWS, 0.0, steps, seed, weights, on))
         strange = _as_strange(run, model, score, clouds, shares, reject)
         result["as_strange"] = dict(zip(shapes.ids, strange, strict=True))

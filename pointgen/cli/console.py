@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import typer
 
-__all__ = ["HTML", "Advance", "check_free", "print_json", "progress", "say", "write_json"]
+__all__ = ["HTML", "Advance", "check_free", "print_json", "progress", "refuse", "say", "write_json"]
 
 HTML = (".html", ".htm")
 
@@ -52,6 +52,16 @@ def check_free(path: Path | None, *, force: bool, endings: Sequence[str] = ()) -
     if path.is_dir() or (path.exists() and not force):
         raise FileExistsError(f"{path}: exists already; --force overwrites a file")
     check_folder(path, path.parent)
+
+
+def refuse(given: Mapping[str, object], why: str) -> None:
+    """Refuse the options that are given, of some that would change nothing.
+
+    Raises:
+        ValueError: Some are; the message names them.
+    """
+    if wrong := [name for name, value in given.items() if value]:
+        raise ValueError(f"{', '.join(wrong)}: {why}")
 
 
 def write_json(path: Path, value: Any) -> None:

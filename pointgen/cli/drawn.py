@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pointgen.cli.console import check_free, print_json, progress, say
+from pointgen.cli.console import check_free, print_json, progress, refuse, say
 from pointgen.cli.encoding import framer, read_inputs
 from pointgen.cli.inputs import torch_device
 from pointgen.cli.writing import numbered
@@ -41,8 +41,7 @@ def to_pictures(run: Path, inputs: Sequence[Path], out: Path, request: Request) 
         "--png": request.png,
         "--steps": request.steps,
     }
-    if wrong := [name for name, value in unfit.items() if value]:
-        raise ValueError(f"{wrong[0]}: is for clouds, and this model makes pictures of them")
+    refuse(unfit, "is for clouds, and this model makes pictures of them")
     shapes = read_inputs(inputs, request.seed)
     count = request.count
     names = [name for id in shapes.ids for name in numbered(id, count)]

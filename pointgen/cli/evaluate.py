@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pointgen.cli.console import HTML, check_free, print_json, say, write_json
+from pointgen.cli.console import HTML, check_free, print_json, refuse, say, write_json
 from pointgen.cli.from_images import Asked, from_images
 from pointgen.cli.inputs import is_run, read_shapes, torch_device
 from pointgen.cli.options import (
@@ -145,7 +144,7 @@ def evaluate(
     of_pictures: dict[str, object] = {"--code": code, "--guidance": guidance != 1}
     of_pictures |= {"--likelihood": likelihood}
     if reference is None:
-        _refuse({"--pairs": pairs} | of_sets, "expected a REFERENCE too")
+        refuse({"--pairs": pairs} | of_sets, "expected a REFERENCE too")
         if not first():
             return
         asked = Asked(
@@ -169,7 +168,7 @@ def evaluate(
             "--weights": weights != "model",
             "--device": device == "cuda",
         }
-        _refuse(of_sets | of_pictures | idle, "does not go with --pairs")
+        refuse(of_sets | of_pictures | idle, "does not go with --pairs")
         if not first():
             return
         result, text = paired(
@@ -177,10 +176,10 @@ def evaluate(
         )
         _publish(result, text, out, json)
         return
-    _refuse(of_pictures, "is of a run that turns pictures into clouds, without a REFERENCE")
-    _refuse({"--threshold": threshold != "1%"}, "expected --pairs with it, or a run alone")
-    _refuse({"--weights": weights != "model" and not is_run(samples)}, f"{samples} is no run")
-    _refuse({"--split": split and not is_run(reference)}, f"{reference} is no run")
+    refuse(of_pictures, "is of a run that turns pictures into clouds, without a REFERENCE")
+    refuse({"--threshold": threshold != "1%"}, "expected --pairs with it, or a run alone")
+    refuse({"--weights": weights != "model" and not is_run(samples)}, f"{samples} is no run")
+    refuse({"--split": split and not is_run(reference)}, f"{reference} is no run")
     scoring, split = _scoring(emd, protocol, points, units, split, seed)
     with together() as share:
         on = torch_device(device)
@@ -221,12 +220,6 @@ def evaluate(
         save_sheet_page(html, sheet, made, real, origin)
         say(f"wrote {html}")
     work.store.close()  # last: what could not be written costs no more than another try
-
-
-def _refuse(given: Mapping[str, object], why: str) -> None:
-    """Refuse the options that are given, of some that would change nothing."""
-    if wrong := [name for name, value in given.items() if value]:
-        raise ValueError(f"{', '.join(wrong)}: {why}")
 
 
 def _scoring(

@@ -162,9 +162,6 @@ def _pictures_below(path: Path) -> list[Path]:
 
 def _shown(folder: Path) -> list[Path]:
     """Return the files of a folder and its subfolders that are not hidden."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    from pointgen.files.read import is_shown
+
+    return [p for p in sorted(folder.rglob("*")) if p.is_file() and is_shown(folder, p)]

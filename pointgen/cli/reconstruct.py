@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointgen.cli.console import progress, say
+from pointgen.cli.console import progress, refuse, say
 from pointgen.cli.drawn import to_pictures
 from pointgen.cli.encoding import COMPARED, autoencoder, distance, read_inputs, thinned
 from pointgen.cli.inputs import torch_device
@@ -108,8 +108,7 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
     unfit |= {"--png": request.png, "--category": request.category, "--score": request.score}
     unfit |= {"--code": request.code != "sample", "--guidance": request.guidance != 1}
     unfit |= {"--temperature": request.temperature != 1}
-    if wrong := [name for name, value in unfit.items() if value]:
-        raise ValueError(f"{wrong[0]}: is for pictures, and {inputs[0]} holds none")
+    refuse(unfit, f"is for pictures, and {inputs[0]} holds none")
     seed, points = request.seed, request.points
     check_target(out, force=request.force)
     on = torch_device(request.device)
@@ -122,16 +121,16 @@ def _through(run: Path, inputs: list[Path], out: Path, request: Request) -> None
     with progress("reconstructing") as advance, torch.no_grad():
         for cloud in shapes.points:
             code, frame = encoded(cloud)
+            size = most_points(model, len(cloud))
             decoded = model.decode(
                 code,
-                points or most_points(model, len(cloud)),
+                points or size,
                 generator=generator,
                 solver=solver_with(request.steps),
             )
             results.append(frame.undo(decoded[0].cpu()))
-            # Where a model takes so many points and no others, these are what it gives back.
-            fixed = most_points(model, len(cloud)) < len(cloud)
-            seen = thinned(cloud, most_points(model, len(cloud)), seed) if fixed else cloud
+            # A model that takes so many points and no others gives back those that it was shown.
+            seen = thinned(cloud, size, seed)
             distances.append(distance(results[-1].numpy(), seen, seed))
             advance(len(results), len(shapes.points))
     more = {"run": str(run), "chamfer": dict(zip(shapes.ids, distances, strict=True))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,10 +103,10 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
         more["chamfer"] = _distances(ids, ways, truth, shapes.points, request)
     write_results(out, clouds, ids, force=request.force, json=request.json, more=more)
     if request.png is not None:
-        rows = [clouds[i : i + request.count] for i in range(0, len(clouds), request.count)]
-        captions = [f"log p {row['log_prob']:.0f}" for row in facts.values()]
-        titles = captions or ["restored"] * len(clouds)
-        _draw(request.png, shapes.ids, shapes.points, rows, iter(titles), truth)
+        scored = [f"log p {row['log_prob']:.0f}" for row in facts.values()]
+        named = list(zip(clouds, scored or ["restored"] * len(clouds), strict=True))
+        rows = [named[i : i + request.count] for i in range(0, len(named), request.count)]
+        _draw(request.png, shapes.ids, shapes.points, rows, truth)
         say(f"wrote {request.png}")
     if not request.json:
         _say(more)
@@ -245,21 +245,17 @@ def _draw(
     path: Path,
     ids: Sequence[str],
     inputs: Sequence[np.ndarray],
-    rows: Sequence[Sequence[Tensor]],
-    titles: Iterator[str],
+    rows: Sequence[Sequence[tuple[Tensor, str]]],
     truth: Sequence[np.ndarray] | None,
 ) -> None:
     """Draw a row for each input: it, its results under their titles, and the truth."""
-    import numpy as np
-
     from pointgen.files import atomic
     from pointgen.view.stack import stack
     from pointgen.view.still import draw
 
     pictures = {}
     for place, (id, cloud, results) in enumerate(zip(ids, inputs, rows, strict=True)):
-        found = [(result.numpy(), next(titles)) for result in results]
-        sound = [(result, title) for result, title in found if np.isfinite(result).all()]
+        sound = [(made.numpy(), title) for made, title in results if bool(made.isfinite().all())]
         shown, names = map(list, zip((cloud, "input"), *sound, strict=True))
         if truth is not None:
             shown, names = [*shown, truth[place]], [*names, "truth"]

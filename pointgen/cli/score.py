@@ -132,13 +132,13 @@ class Scorer:
         Raises:
             ValueError: A model has no densities, or the training shapes are not there.
         """
-        from pointgen.flows.continuous import CNF
+        from pointgen.flows.continuous import cnfs
 
         self._how = how
         self._model = _loaded(run, how)
         self._background = None if background is None else _loaded(background, how)
-        models = [model for model in (self._model, self._background) if model is not None]
-        if how.steps and not any(isinstance(m, CNF) for model in models for m in model.modules()):
+        solves = cnfs(self._model) or (self._background is not None and cnfs(self._background))
+        if how.steps and not solves:
             raise ValueError("--steps: no ODE is solved here, so there are none")
         self._seen = seeing(run, "cpu", how.seed)
         self._usual: float | None = None
@@ -232,10 +232,9 @@ def _evidence(
     import numpy as np
     import torch
 
-    from pointgen.flows.continuous import CNF, solving_with
+    from pointgen.flows.continuous import cnfs, solving_with
 
-    solves = any(isinstance(part, CNF) for part in model.modules())
-    solver = solver_with(how.steps) if solves else None
+    solver = solver_with(how.steps) if cnfs(model) else None
     rows = []
     with progress(title) as advance, solving_with(model, densities=solver):
         for size, same in groupby(clouds, key=len):

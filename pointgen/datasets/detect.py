@@ -15,6 +15,7 @@ from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.settings import SPLITS, Split
 from pointgen.files import FileError, is_mesh
+from pointgen.files.read import is_shown
 
 __all__ = ["detect", "splits_of"]
 
@@ -110,7 +111,7 @@ def _has_arrays(folder: Path) -> bool:
 def _below(folder: Path) -> Iterator[Path]:
     """Yield what lies in a folder at any depth, without what is hidden."""
     for path in folder.rglob("*"):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        if is_shown(folder, path):
             yield path
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "CNF",
     "Divergence",
     "TangentField",
+    "cnfs",
     "compile_fields",
     "inverse_each",
     "inverse_points",
@@ -200,15 +201,19 @@ class CNF(Transform):
         return derivative, parameters
 
 
+def cnfs(module: nn.Module) -> list[CNF]:
+    """Return every CNF inside a module, itself included."""
+    return [part for part in module.modules() if isinstance(part, CNF)]
+
+
 def compile_fields(module: nn.Module, *, backend: str = "inductor") -> None:
     """Have every CNF's velocity field inside `module` compiled at its first call.
 
     What is around a field decides from numbers, or is another compiler's work, and would be
     compiled again and again. Parameters keep their names, and copies of the module are as before.
     """
-    for part in module.modules():
-        if isinstance(part, CNF):
-            part.field.compile(backend=backend)
+    for cnf in cnfs(module):
+        cnf.field.compile(backend=backend)
 
 
 def refuse_solver(solver: Solver | None) -> None:
@@ -226,7 +231,7 @@ def solving_with(
     Raises:
         ValueError: A solver is given, and there is no CNF.
     """
-    flows = [part for part in module.modules() if isinstance(part, CNF)]
+    flows = cnfs(module)
     if not flows:
         refuse_solver(samples or densities)
     before = [(flow.sampler, flow.solver) for flow in flows]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from pointgen.flows.continuous import CNF
+from pointgen.flows.continuous import cnfs
 
 __all__ = ["guided"]
 
@@ -35,7 +35,7 @@ class GuidedField(nn.Module):
 @contextmanager
 def guided(weight: float, module: nn.Module) -> Iterator[None]:
     """Let every CNF inside `module` sample under guidance for a while."""
-    flows = [part for part in module.modules() if isinstance(part, CNF)]
+    flows = cnfs(module)
     before = [flow.field for flow in flows]
     for flow in flows:
         flow.field = GuidedField(flow.field, weight)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from pointgen.batch import Batch
 from pointgen.flows.affine import Standardize
-from pointgen.flows.continuous import CNF
+from pointgen.flows.continuous import cnfs
 from pointgen.flows.solver import Solver
 
 __all__ = [
@@ -75,7 +75,7 @@ class PointCloudModel(nn.Module, ABC):
     @property
     def evaluations(self) -> int:
         """How often solvers have evaluated the velocity fields since the model was built."""
-        return sum(part.evaluations for part in self.modules() if isinstance(part, CNF))
+        return sum(cnf.evaluations for cnf in cnfs(self))
 
     @abstractmethod
     def loss(self, batch: Batch) -> Loss:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pointgen.flows.base import Flow
-from pointgen.flows.continuous import CNF, inverse_each
+from pointgen.flows.continuous import cnfs, inverse_each
 from pointgen.flows.guidance import guided
 from pointgen.models.base import Condition
 
@@ -51,7 +51,7 @@ def _decoded(prior: Flow, noise: Tensor, condition: Condition, context: Context)
     if weight != 1:
         if given is None:
             raise ValueError("guidance: this model has no condition to be guided by")
-        if not any(isinstance(part, CNF) for part in prior.modules()):
+        if not cnfs(prior):
             raise ValueError("guidance: only a continuous flow over codes (kind cnf) can be guided")
         nothing = context(replace(condition, image=None, label=None), count)
         assert nothing is not None

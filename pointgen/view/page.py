@@ -108,44 +108,55 @@ def _reach(points: np.ndarray) -> float:
 
 def _cloud(shape: Checked, largest: float, caption: str) -> dict[str, object]:
     """Return what the page knows of one cloud, whose box is in data units."""
-    points = shape.points
-    low, side, places = _in_box(points, FINE)
     way, start, bends = _way(shape, largest)
-    colours = b"" if shape.colours is None else _bytes(shape.colours)
-    light = _bytes(_light(points, points))
-    content = places.tobytes() + start + light + colours + bends
     return {
+        **_body(shape.points, shape.points, shape.colours, start=start, rest=bends),
         "caption": caption,
-        "count": len(points),
-        "low": _numbers(low),
-        "side": _numbers(side),
-        "radius": round(sphere_radius(len(points)), 5),
-        "coloured": shape.colours is not None,
+        "radius": round(sphere_radius(len(shape.points)), 5),
         "way": way,
         "surface": _surface(shape),
-        "bytes": base64.b64encode(content).decode("ascii"),
     }
 
 
 def _surface(shape: Checked) -> dict[str, object] | None:
-    """Return what the page knows of a surface: as of a cloud, and the triangles after all else."""
+    """Return what the page knows of a surface, whose box is in data units."""
     if shape.surface is None or len(shape.surface[1]) > TRIANGLES:
         return None
     vertices, triangles = shape.surface
-    low, side, places = _in_box(vertices, FINE)
-    colours = vertex_colours(shape)
     wide = len(vertices) > FINE + 1
-    index = triangles.astype("<u4" if wide else "<u2")
-    content = places.tobytes() + _bytes(_light(vertices, shape.points))
-    content += b"" if colours is None else _bytes(colours)
-    content += index.tobytes()
+    index = triangles.astype("<u4" if wide else "<u2").tobytes()
     return {
-        "count": len(vertices),
+        **_body(vertices, shape.points, vertex_colours(shape), rest=index),
         "triangles": len(triangles),
         "wide": wide,
+    }
+
+
+def _body(
+    places: np.ndarray,
+    points: np.ndarray,
+    colours: np.ndarray | None,
+    *,
+    start: bytes = b"",
+    rest: bytes,
+) -> dict[str, object]:
+    """Return what the points of a cloud and the vertices of a surface have in common.
+
+    Args:
+        places: (N, 3) of them, data units.
+        points: (M, 3) of the cloud, which throw the shadows.
+        colours: (N, 3), in [0, 1].
+        start: of the way, the bytes after the places.
+        rest: the bytes after all else.
+    """
+    low, side, steps = _in_box(places, FINE)
+    own = b"" if colours is None else _bytes(colours)
+    content = steps.tobytes() + start + _bytes(_light(places, points)) + own + rest
+    return {
+        "count": len(places),
         "low": _numbers(low),
         "side": _numbers(side),
-        "coloured": shape.colours is not None,
+        "coloured": colours is not None,
         "bytes": base64.b64encode(content).decode("ascii"),
     }
 

@@ -43,6 +43,7 @@ class Scene:
         self.shown = 0 if len(shapes) == 1 else -1
         self.time = 1.0
         self.surfaces = any(shape.surface is not None for shape in shapes)
+        self._own = [vertex_colours(shape) for shape in shapes]
         self._captions = list(captions)
         self._palettes: list[Palette | None] = list(PALETTES)
         if any(shape.colours is not None for shape in shapes):
@@ -98,7 +99,7 @@ class Scene:
             surface = self.shapes[index].surface
             if surface is not None and self.surfaces:
                 vertices, faces = surface
-                own = vertex_colours(self.shapes[index]) if self.palette is None else None
+                own = self._own[index] if self.palette is None else None
                 colours = colour(vertices, self.palette or "plain", back) if own is None else own
                 found.append((vertices - self._centre(index) + place, faces, colours))
         return found
