@@ -78,8 +78,8 @@ class TrainConfig(BaseModel):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the forward pass (automatic mixed precision)."""
     compile: bool = False
-    """Compile the velocity fields that matching trains, with `torch.compile`: a minute, after which
-    steps are faster. A CPU needs a C++ compiler for it."""
+    """Compile the velocity fields that matching trains, with `torch.compile`, which takes a minute.
+    It is meant for GPUs; a CPU needs a C++ compiler for it, and gains next to nothing."""
     tf32: bool = False
     """Let CUDA multiply and convolve fp32 at TensorFloat-32 precision."""
     workers: NonNegativeInt = 0
