@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pointgen import devices
+
 
 def _open3d_loads():
     from pointgen.geometry.libraries import load_open3d
@@ -37,6 +39,34 @@ NEEDS = {
     "pytorch3d": lambda: importlib.util.find_spec("pytorch3d") is not None,
 }
 OPTIONAL = {"pytorch3d", "c++"}  # may be missing even where everything is to be tested
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device",
+        choices=("cpu", "cuda", "apart"),
+        default="cpu",
+        help="Where the verbs, trainings and laws of models compute (see tests/apart.py).",
+    )
+
+
+def pytest_configure(config):
+    devices.PLAIN = config.getoption("device")
+    if devices.PLAIN == "apart":
+        module("apart").install()
+
+
+def module(name):
+    """Load a module that stands beside the tests."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def device(request):
+    return torch.device(request.config.getoption("device"))
 
 
 def pytest_runtest_setup(item):

@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "pointgen"
 FLOORS = {
     "batch": 0,
+    "devices": 0,
     "geometry": 0,
     "files": 0,
     "images": 0,

@@ -11,10 +11,10 @@ import typer
 
 from pointgen.cli.console import check_free, print_json, progress, say
 from pointgen.cli.encoding import read_inputs, seeing
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, Run, Seed, Weights
 from pointgen.cli.pictured import CaptionedPng, write_png
 from pointgen.cli.score import How, surprises, with_densities
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointgen.cli.console import progress, say, write_json
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Seed
 from pointgen.cli.sampling import sample, solved
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from pointgen.config import Experiment

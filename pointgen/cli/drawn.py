@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pointgen.cli.console import check_free, print_json, progress, refuse, say
 from pointgen.cli.encoding import framer, read_inputs
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.writing import numbered
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor

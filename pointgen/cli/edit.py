@@ -12,11 +12,11 @@ import typer
 
 from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.encoding import autoencoder, read_inputs
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, OptionalPoints, Out, Run, Seed, Steps, Weights
 from pointgen.cli.pictured import CaptionedPng, write_png
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ import typer
 
 from pointgen.cli.console import HTML, check_free, print_json, refuse, say, write_json
 from pointgen.cli.from_images import Asked, from_images
-from pointgen.cli.inputs import is_run, read_shapes, torch_device
+from pointgen.cli.inputs import is_run, read_shapes
 from pointgen.cli.options import (
     Device,
     Force,
@@ -23,6 +23,7 @@ from pointgen.cli.options import (
 from pointgen.cli.paired import paired
 from pointgen.cli.sampling import sample
 from pointgen.cli.together import bar, first, node_first, together
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor

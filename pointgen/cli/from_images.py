@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pointgen.cli.console import progress
-from pointgen.cli.inputs import torch_device
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pointgen.cli.inputs import label_of, torch_device
+from pointgen.cli.inputs import label_of
 from pointgen.cli.options import (
     Count,
     Device,
@@ -23,6 +23,7 @@ from pointgen.cli.options import (
 from pointgen.cli.sampling import sample, solver_with
 from pointgen.cli.together import bar, together
 from pointgen.cli.writing import write_results
+from pointgen.devices import torch_device
 
 __all__ = ["generate"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pointgen.cli.console import HTML, check_free, print_json, progress, say
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Force, Json, Run
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from pointgen.models import ModelConfig

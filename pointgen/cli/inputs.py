@@ -20,7 +20,6 @@ __all__ = [
     "label_of",
     "read_shapes",
     "thin_cloud",
-    "torch_device",
 ]
 
 MESH_POINTS = 2048  # drawn from a mesh where nothing else is asked for: the field's usual number
@@ -187,19 +186,6 @@ def thin_cloud(path: Path, cloud: Cloud, count: int, seed: tuple[int, ...]) -> C
     return replace(
         cloud, points=cloud.points[rows], normals=normals, colours=colours, labels=labels
     )
-
-
-def torch_device(name: str) -> str:
-    """Turn auto, cpu or cuda into a device that is there.
-
-    Raises:
-        ValueError: cuda was asked for where there is none.
-    """
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine or this torch has no CUDA")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _meshes(folder: Path) -> list[Path]:

@@ -9,10 +9,10 @@ import typer
 
 from pointgen.cli.console import progress
 from pointgen.cli.encoding import autoencoder, read_inputs
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Count, Device, Force, Json, Out, Points, Run, Seed, Steps, Weights
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pointgen.cli.console import say
-from pointgen.cli.inputs import is_run, read_shapes, torch_device
+from pointgen.cli.inputs import is_run, read_shapes
 from pointgen.cli.sampling import sample, solved
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

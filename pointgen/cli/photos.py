@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
 from pointgen.cli.console import check_free, progress, say
-from pointgen.cli.inputs import label_of, torch_device
+from pointgen.cli.inputs import label_of
 from pointgen.cli.photo_files import Photo, masks_of, photo_files, prepared
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import numbered, write_results
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor

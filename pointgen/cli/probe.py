@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointgen.cli.console import print_json, progress
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import Device, Json, OptionalPoints, Run, Weights
 from pointgen.cli.pack import data_of
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable

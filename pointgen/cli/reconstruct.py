@@ -10,7 +10,6 @@ import typer
 from pointgen.cli.console import progress, refuse, say
 from pointgen.cli.drawn import to_pictures
 from pointgen.cli.encoding import COMPARED, autoencoder, distance, read_inputs, thinned
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.options import (
     Code,
     Device,
@@ -28,6 +27,7 @@ from pointgen.cli.photo_files import are_photos
 from pointgen.cli.photos import Request, from_photos
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import write_results
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor

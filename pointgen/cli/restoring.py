@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.encoding import COMPARED, distance, framer, read_inputs, thinned
-from pointgen.cli.inputs import torch_device
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import numbered, write_results
+from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     import numpy as np

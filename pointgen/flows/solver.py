@@ -92,7 +92,7 @@ class Solver(BaseModel):
             else:
                 found = self._within_budget(derivative, state, span)
                 result = found or self._by_adjoint(derivative, state, span, parameters)
-        if wants_grad and not all(bool(values.isfinite().all()) for values in result):
+        if wants_grad and not torch.stack([x.isfinite().all() for x in result]).all():
             raise SolveError(f"{self.method}: the state became non-finite")
         return result
 

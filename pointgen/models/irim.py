@@ -195,7 +195,7 @@ class IRIM(NotGenerative):
         count, most = seen.shape[1], self.config.points
         order = torch.arange(count)
         if max(count, num_points) > most or count > num_points:
-            order = _permutation(count, generator).cpu()
+            order = _permutation(count, order.device, generator)
         parts = -(-num_points // most)
         ways: list[Tensor] = []
         for first, end in pairwise(num_points * part // parts for part in range(parts + 1)):
@@ -220,8 +220,8 @@ def _start(
     if task == "denoise":
         places = torch.arange(observed, device=device) % count
     else:
-        rounds = [_permutation(count, generator) for _ in range(-(-observed // count))]
-        places = torch.cat(rounds)[:observed].to(device)
+        rounds = [_permutation(count, device, generator) for _ in range(-(-observed // count))]
+        places = torch.cat(rounds)[:observed]
     points = seen[:, places]
     if task == "upsample":
         points = blurred(points, JITTER / math.sqrt(count), generator)
@@ -234,6 +234,6 @@ def _start(
     return points, known
 
 
-def _permutation(count: int, generator: Generator | None) -> Tensor:
-    device = "cpu" if generator is None else generator.device
-    return torch.randperm(count, generator=generator, device=device)
+def _permutation(count: int, device: torch.device, generator: Generator | None) -> Tensor:
+    source = device if generator is None else generator.device
+    return torch.randperm(count, generator=generator, device=source).to(device)

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from pointgen.config import Experiment, TrainConfig
 from pointgen.datasets import CloudDataset
+from pointgen.devices import torch_device
 from pointgen.models import HybridConfig, InterpretationConfig, PointFlowConfig
 from pointgen.models.around import pointflow_of
 from pointgen.models.interpretation import Interpretation
@@ -106,13 +107,8 @@ def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
         ValueError: The machine has no such device, the device no such precision, or accelerate is
             told to split the model over processes.
     """
-    cuda = torch.cuda.is_available()
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device: expected auto, cpu or cuda, got {device}")
-    if device == "cuda" and not cuda:
-        raise ValueError("device: cuda was asked for, but this machine or this torch has none")
-    on_cpu = device == "cpu" or not cuda
-    if on_cpu and config.precision == "fp16":
+    on = torch_device(device)
+    if on != "cuda" and config.precision == "fp16":
         raise ValueError("train.precision: fp16 needs a CUDA device; bf16 and fp32 do not")
     # accelerate keeps one global state and refuses to change it, but a notebook may well train
     # first in fp32 and then in bf16. A process group that is already running is found again.
@@ -120,7 +116,7 @@ def accelerator_for(config: TrainConfig, device: str) -> Accelerator:
     accelerator = Accelerator(
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         dynamo_backend="no",  # `fit` compiles what gains by it
-        cpu=on_cpu,
+        cpu=on == "cpu",
         # Given, so that an environment for other programs does not scale the gradient.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],

@@ -77,65 +77,68 @@ TRANSFORMS = {
 
 
 @pytest.fixture(params=TRANSFORMS, ids=str)
-def transform(request):
-    return TRANSFORMS[request.param]().eval()
+def transform(request, device):
+    return TRANSFORMS[request.param]().eval().to(device)
 
 
 @pytest.fixture
-def context():
-    return torch.randn(3, 1, CONTEXT)
+def context(device):
+    return torch.randn(3, 1, CONTEXT, device=device)
 
 
-def test_inverse_undoes_forward(transform, context):
-    x = torch.randn(3, 5, DIM)
+def test_inverse_undoes_forward(transform, context, device):
+    x = torch.randn(3, 5, DIM, device=device)
     z, _ = transform(x, context)
     assert not torch.allclose(z, x, atol=1e-2)
     torch.testing.assert_close(transform.inverse(z, context), x, atol=TOLERANCE, rtol=0)
 
 
-def test_ladj_is_that_of_the_autograd_jacobian(transform, context):
-    x = torch.randn(DIM)
+def test_ladj_is_that_of_the_autograd_jacobian(transform, context, device):
+    x = torch.randn(DIM, device=device)
     one = context[0, 0]
     _, ladj = transform(x, one)
     jacobian = torch.autograd.functional.jacobian(lambda y: transform(y, one)[0], x)
     torch.testing.assert_close(ladj, torch.linalg.slogdet(jacobian)[1], atol=TOLERANCE, rtol=0)
 
 
-def test_inverse_ladj_is_the_negative(transform, context):
-    z = torch.randn(3, 5, DIM)
+def test_inverse_ladj_is_the_negative(transform, context, device):
+    z = torch.randn(3, 5, DIM, device=device)
     x, ladj = transform.inverse_and_ladj(z, context)
     back, forward_ladj = transform(x, context)
     torch.testing.assert_close(back, z, atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(ladj, -forward_ladj, atol=TOLERANCE, rtol=0)
 
 
-def test_batch_dimensions_are_free(transform, context):
-    x = torch.randn(3, 5, DIM)
+def test_batch_dimensions_are_free(transform, context, device):
+    x = torch.randn(3, 5, DIM, device=device)
     z, ladj = transform(x, context)
     assert z.shape == x.shape and ladj.shape == (3, 5)
     alone, _ = transform(x[1, 2], context[1, 0])
     torch.testing.assert_close(alone, z[1, 2], atol=TOLERANCE, rtol=0)
 
 
-def test_density_integrates_to_one(transform, context):
-    flow = Flow(transform, StandardNormal(DIM))
+def test_density_integrates_to_one(transform, context, device):
+    flow = Flow(transform, StandardNormal(DIM)).to(device)
     with torch.no_grad():
         low, high = flow.sample((1000,), context[0]).aminmax(dim=0)
         margin = 0.3 * (high - low)
-        axes = [torch.linspace(a, b, 100) for a, b in zip(low - margin, high + margin, strict=True)]
+        axes = [
+            torch.linspace(a, b, 100, device=device)
+            for a, b in zip(low - margin, high + margin, strict=True)
+        ]
         cell = (axes[0][1] - axes[0][0]) * (axes[1][1] - axes[1][0])
         mass = flow.log_prob(torch.cartesian_prod(*axes), context[0]).exp().sum() * cell
     assert abs(mass - 1) < 1e-2
 
 
-def test_samples_have_the_density_they_report(transform, context):
-    flow = Flow(transform, StandardNormal(DIM))
+def test_samples_have_the_density_they_report(transform, context, device):
+    flow = Flow(transform, StandardNormal(DIM)).to(device)
     x, log_prob = flow.rsample_and_log_prob((3, 5), context)
     torch.testing.assert_close(flow.log_prob(x, context), log_prob, atol=TOLERANCE, rtol=0)
 
 
-def test_one_generator_state_gives_one_sample(transform, context):
-    flow = Flow(transform, StandardNormal(DIM))
+def test_one_generator_state_gives_one_sample(transform, context, device):
+    flow = Flow(transform, StandardNormal(DIM)).to(device)
     first, again, other = (
         flow.sample((3, 5), context, generator=torch.Generator().manual_seed(seed))
         for seed in (1, 1, 2)
@@ -143,24 +146,24 @@ def test_one_generator_state_gives_one_sample(transform, context):
     assert torch.equal(first, again) and not torch.allclose(first, other)
 
 
-def test_a_jacobian_there_and_back_is_the_identity(transform, context):
+def test_a_jacobian_there_and_back_is_the_identity(transform, context, device):
     """The inverse has the right derivative too, though roots are found without a graph."""
-    x, one = torch.randn(DIM), context[0, 0]
+    x, one = torch.randn(DIM, device=device), context[0, 0]
     z, _ = transform(x, one)
     there = torch.autograd.functional.jacobian(lambda y: transform(y, one)[0], x)
     back = torch.autograd.functional.jacobian(lambda y: transform.inverse(y, one), z)
-    torch.testing.assert_close(back @ there, torch.eye(DIM), atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(back @ there, torch.eye(DIM, device=device), atol=TOLERANCE, rtol=0)
 
 
-def test_parameters_and_context_get_the_gradient_of_the_inverse(transform, context):
+def test_parameters_and_context_get_the_gradient_of_the_inverse(transform, context, device):
     """By the implicit function: d(inverse)/d(theta) = -(dx/dz) d(forward)/d(theta)."""
     if not any(True for _ in transform.parameters()):
         pytest.skip("nothing to differentiate")
-    z = torch.randn(DIM)
+    z = torch.randn(DIM, device=device)
     one = context[0, 0].clone().requires_grad_()
     wanted = [*transform.parameters(), one]
     x = transform.inverse(z, one)
-    weights = torch.randn(DIM)
+    weights = torch.randn(DIM, device=device)
     of_inverse = torch.autograd.grad(x @ weights, wanted, allow_unused=True)
     fixed = x.detach()
     back = torch.autograd.functional.jacobian(lambda y: transform.inverse(y, one), z)
@@ -174,11 +177,11 @@ def test_parameters_and_context_get_the_gradient_of_the_inverse(transform, conte
             torch.testing.assert_close(inverse, forward, atol=1e-4, rtol=1e-4)
 
 
-def test_half_precision_networks_keep_the_bijection(transform, context):
+def test_half_precision_networks_keep_the_bijection(transform, context, device):
     """Networks may answer coarsely under autocast, but forward and inverse then still agree."""
     transform.float()
-    x, given = torch.randn(3, 5, DIM).float(), context.float()
-    with torch.autocast("cpu", torch.bfloat16):
+    x, given = torch.randn(3, 5, DIM, device=device).float(), context.float()
+    with torch.autocast(device.type, torch.bfloat16):
         z, ladj = transform(x, given)
         back = transform.inverse(z, given)
     assert z.dtype == ladj.dtype == torch.float32

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pointgen.batch import Batch
 from pointgen.flows.autoregressive import IafConfig, MafConfig
@@ -100,17 +101,17 @@ CENTRE, SPREAD = torch.tensor([10.0, -20.0, 30.0]), 5.0
 
 
 @pytest.fixture(params=MODELS, ids=str)
-def model(request):
+def model(request, device):
     model = MODELS[request.param].build()
     model.set_units(CENTRE.double(), torch.full((3,), SPREAD))
-    return model
+    return model.to(device)
 
 
 @pytest.fixture
-def batch():
+def batch(device):
     shape = torch.tensor([1.0, 0.2, 2.0])
     points, target = (CENTRE + SPREAD * shape * torch.randn(6, 32, 3) for _ in range(2))
-    return Batch(points, target)
+    return Batch(points, target).to(device)
 
 
 def test_a_gradient_reaches_every_parameter(model, batch):
@@ -122,6 +123,28 @@ def test_a_gradient_reaches_every_parameter(model, batch):
             assert model.config.objective == "matching" and name.endswith((".weight", ".bias"))
             continue
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+class Waits(TorchDispatchMode):
+    """Counts what a GPU would have to finish all its work for: numbers and sizes asked for."""
+
+    ASKED = ("_local_scalar_dense", "nonzero", "masked_select")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.count += operation.name().startswith(tuple(f"aten::{name}" for name in self.ASKED))
+        return operation(*args, **(kwargs or {}))
+
+
+def test_a_step_waits_for_the_device_only_where_a_solver_chooses_its_steps(model, batch):
+    model.loss(batch).total.backward()  # the first one may look at what it meets
+    with Waits() as waits:
+        model.loss(batch).total.backward()
+    chosen = PAPER in (model.config.points, model.config.prior)
+    assert (waits.count > 0) == chosen, waits.count
 
 
 def test_the_loss_falls(model, batch):
@@ -175,19 +198,19 @@ def test_samples_and_codes_follow_the_units(model, batch):
     torch.testing.assert_close(moved_clouds, 2 * clouds + 7)
 
 
-def test_half_precision_training_keeps_densities_in_single(model, batch):
+def test_half_precision_training_keeps_densities_in_single(model, batch, device):
     model.float()
     single = Batch(batch.points.float(), batch.target.float())
     torch.set_default_dtype(torch.float32)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         loss = model.loss(single)
     loss.total.backward()
     assert loss.total.dtype == torch.float32 and loss.total.isfinite()
 
 
-def test_a_state_dict_alone_reproduces_a_sample(model, batch):
+def test_a_state_dict_alone_reproduces_a_sample(model, batch, device):
     model.loss(batch)  # moves running statistics
-    twin = model.config.build()
+    twin = model.config.build().to(device)
     twin.load_state_dict(copy.deepcopy(model.state_dict()))
     first, second = (
         m.eval().decode(m.encode(batch.points), 20, generator=torch.Generator().manual_seed(0))
@@ -198,7 +221,7 @@ def test_a_state_dict_alone_reproduces_a_sample(model, batch):
 
 def test_the_order_of_points_does_not_matter_to_the_code(model, batch):
     model.eval()
-    shuffled = batch.points[:, torch.randperm(32)]
+    shuffled = batch.points[:, torch.randperm(32, device=batch.points.device)]
     torch.testing.assert_close(model.encode(shuffled), model.encode(batch.points))
 
 

@@ -55,11 +55,12 @@ def points_of(page, title):
     return len(re.search(r'<polyline points="([^"]+)"', chart)[1].split())
 
 
-def test_the_page_tells_what_there_is(whole):
+def test_the_page_tells_what_there_is(whole, device):
     page = (whole / "report.html").read_text()
     for text in (
-        "finished at step 6", "objective matching", "9 in train, 5 in val", "cpu (", "torch 2.",
-        "lowest validation loss", "New shapes (step 6)", "what came back of its code (step 6)",
+        "finished at step 6", "objective matching", "9 in train, 5 in val",
+        f"{device.type} (", "torch 2.", "lowest validation loss",
+        "New shapes (step 6)", "what came back of its code (step 6)",
         "step 2</figcaption>", "step 4</figcaption>", "Only 3 new shapes against 3 of the val",
         "1-NNA-CD", "real data", "F-score %", "another shape", "same surface", "batch_size = 4",
     ):  # fmt: skip
@@ -85,11 +86,11 @@ def test_the_same_for_programs(whole):
     assert found["last_log"]["step"] == 6
 
 
-def test_the_report_can_be_made_again_elsewhere(whole, tmp_path):
-    before = noted(whole)
-    assert write_report(whole, tmp_path / "a.html", json_too=tmp_path / "a.json") == []
+def test_the_report_can_be_made_again_elsewhere(whole, tmp_path, device):
+    before, again = noted(whole), tmp_path / "a.html"
+    assert write_report(whole, again, json_too=tmp_path / "a.json", device=device) == []
     assert json.loads((tmp_path / "a.json").read_text()) == before
-    assert (tmp_path / "a.html").read_text() == (whole / "report.html").read_text()
+    assert again.read_text() == (whole / "report.html").read_text()
 
 
 def test_it_changes_nothing_in_the_training(toy, tiny, whole, tmp_path):

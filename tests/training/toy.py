@@ -17,6 +17,7 @@ from torch import nn
 
 from pointgen.batch import Item
 from pointgen.config import TrainConfig
+from pointgen.geometry.draws import standard_noise
 from pointgen.models import Loss, PointCloudModel
 from pointgen.training.loop import fit
 from pointgen.training.progress import Silent
@@ -45,7 +46,7 @@ class Toy(PointCloudModel):
         return Loss(total, {"near": near.detach()})
 
     def sample(self, count, num_points, *, generator=None, temperature=1.0, solver=None):
-        noise = torch.randn(count, num_points, 3, generator=generator)
+        noise = standard_noise((count, num_points, 3), self.mean, generator)
         return self.mean + temperature * noise
 
 
