@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from pointgen.geometry.directions import all_around
 from pointgen.geometry.libraries import load_open3d
 from pointgen.geometry.winding import winding_normals
 
@@ -60,7 +61,7 @@ def _votes(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     low, high = points.min(axis=0), points.max(axis=0)
     size = float(np.linalg.norm(high - low))
     votes = np.zeros(len(points))
-    for direction in _directions(VIEWS):
+    for direction in all_around(VIEWS):
         seen = _visible(part, (low + high) / 2 + 2 * size * direction, 100 * size) * step
         votes[seen] += normals[seen] @ direction
     most = np.abs(votes).max()
@@ -71,11 +72,3 @@ def _visible(cloud: open3d.geometry.PointCloud, eye: np.ndarray, radius: float) 
     """Return the numbers of the points that are seen from a place."""
     _, seen = cloud.hidden_point_removal(eye, radius)
     return np.asarray(seen)
-
-
-def _directions(count: int) -> np.ndarray:
-    """Return unit vectors (count, 3), evenly all around: a Fibonacci spiral."""
-    place = np.arange(count) + 0.5
-    polar, around = np.arccos(1 - 2 * place / count), np.pi * (1 + 5**0.5) * place
-    ring = np.sin(polar)
-    return np.stack([np.cos(around) * ring, np.cos(polar), np.sin(around) * ring], axis=1)

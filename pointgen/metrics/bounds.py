@@ -12,10 +12,10 @@ function whatever the number of points.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from scipy.spatial.distance import cdist
+
+from pointgen.geometry.directions import at_heights
 
 __all__ = ["profile_bounds", "profiles"]
 
@@ -36,7 +36,7 @@ def profiles(clouds: np.ndarray, *, squared: bool = False) -> np.ndarray:
     Returns:
         (S, F, G) float64: weighted means of runs of sorted values, for F functions.
     """
-    lines = _half_sphere(DIRECTIONS)
+    lines = at_heights((np.arange(DIRECTIONS) + 0.5) / DIRECTIONS)  # of half a sphere
     landmarks = RADIUS * np.concatenate([lines, -lines])
     count = clouds.shape[1]
     ends = np.linspace(0, count, min(RUNS, count) + 1).round().astype(int)
@@ -67,15 +67,3 @@ def profile_bounds(a: np.ndarray, b: np.ndarray, *, squared: bool = False) -> np
     for function in range(a.shape[1]):
         np.maximum(bounds, cdist(a[:, function], b[:, function], metric), out=bounds)
     return bounds
-
-
-def _half_sphere(count: int) -> np.ndarray:
-    """Return unit vectors (count, 3), evenly spread over half of the sphere.
-
-    Source: Gonzalez 2010, the Fibonacci lattice.
-    """
-    place = np.arange(count) + 0.5
-    height = place / count
-    radius = np.sqrt(1 - height**2)
-    turn = math.pi * (1 + math.sqrt(5)) * place
-    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)

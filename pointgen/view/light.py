@@ -9,20 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["lamp", "sky", "sphere", "visibility"]
+from pointgen.geometry.directions import at_heights
 
-GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
-
-
-def sphere(count: int) -> np.ndarray:
-    """Return directions (count, 3) spread evenly over the whole sphere."""
-    height = 1 - (2 * np.arange(count) + 1) / count
-    return _spiral(height)
+__all__ = ["lamp", "sky", "visibility"]
 
 
 def sky(count: int) -> np.ndarray:
     """Return directions (count, 3) above the floor, denser towards the zenith (cosine)."""
-    return _spiral(np.sqrt(1 - (np.arange(count) + 0.5) / count))
+    return at_heights(np.sqrt(1 - (np.arange(count) + 0.5) / count))
 
 
 def lamp(direction: np.ndarray, count: int, spread: float) -> np.ndarray:
@@ -33,7 +27,7 @@ def lamp(direction: np.ndarray, count: int, spread: float) -> np.ndarray:
         count: number of directions.
         spread: half opening of the cone, radians.
     """
-    cap = _spiral(1 - (1 - np.cos(spread)) * (np.arange(count) + 0.5) / count)
+    cap = at_heights(1 - (1 - np.cos(spread)) * (np.arange(count) + 0.5) / count)
     right, forward = _across(direction[None])[0]
     return cap[:, [0]] * right + cap[:, [1]] * direction + cap[:, [2]] * forward
 
@@ -55,12 +49,6 @@ def visibility(
     across = _across(directions)
     add_visible(seen, probes.astype(float), blockers.astype(float), directions, across, radius)
     return seen / len(directions)
-
-
-def _spiral(height: np.ndarray) -> np.ndarray:
-    angle = GOLDEN_ANGLE * np.arange(len(height))
-    ring = np.sqrt(1 - height**2)
-    return np.stack([ring * np.cos(angle), height, ring * np.sin(angle)], axis=1)
 
 
 def _across(directions: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pointgen.geometry.directions import all_around
 from pointgen.view.camera import DISTANCE
 from pointgen.view.clouds import (
     Checked,
@@ -21,7 +22,7 @@ from pointgen.view.clouds import (
     check_captions,
     vertex_colours,
 )
-from pointgen.view.light import sphere, visibility
+from pointgen.view.light import visibility
 from pointgen.view.palette import HEIGHT_STOPS, PLAIN, Palette
 from pointgen.view.splat import sphere_radius
 
@@ -236,7 +237,7 @@ def _light(places: np.ndarray, points: np.ndarray) -> np.ndarray:
     centre, side = bounds(points)
     lit, blockers = (places - centre) / side, (points - centre) / side
     # a point of a surface sees half of all directions at best
-    return np.clip(2 * visibility(lit, blockers, sphere(64), sphere_radius(len(points))), 0, 1)
+    return np.clip(2 * visibility(lit, blockers, all_around(64), sphere_radius(len(points))), 0, 1)
 
 
 def _script_safe(text: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pointgen.datasets.renderings.raster import RADIUS, corner_normals, shade, visible
 from pointgen.geometry.cameras import ViewCamera
+from pointgen.geometry.directions import all_around
 
 __all__ = ["framed", "render"]
 
@@ -67,7 +68,7 @@ def render(
         rng: decides the colours and where the sun stands.
     """
     surface = _surface(vertices, faces, rng)
-    directions = _sphere(SKY_LIGHTS)
+    directions = all_around(SKY_LIGHTS)
     sky = (*_lights(surface.triangles, directions, SKY_BUFFER), _sky_colours(directions))
     for camera in cameras:
         sun = _lights(surface.triangles, _sun(camera, rng)[None], SUN_BUFFER)
@@ -160,14 +161,6 @@ def _frame(direction: np.ndarray) -> np.ndarray:
     right = np.cross(helper, direction)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(direction, right), direction])
-
-
-def _sphere(count: int) -> np.ndarray:
-    """Return unit directions (count, 3), spread evenly along a spiral."""
-    steps = np.arange(count) + 0.5
-    y, turn = 1 - 2 * steps / count, np.pi * (1 + 5**0.5) * steps
-    flat = np.sqrt(1 - y**2)
-    return np.stack([flat * np.cos(turn), y, flat * np.sin(turn)], axis=-1)
 
 
 def _sky_colours(directions: np.ndarray) -> np.ndarray:
