@@ -98,5 +98,12 @@ def _report(path: Path) -> dict[str, float]:
 def _line(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
-    parts = (f"{key} {v:.4g}" if isinstance(v, float) else f"{key} {v}" for key, v in value.items())
-    return ", ".join(parts)
+    return ", ".join(f"{key} {_word(part)}" for key, part in value.items())
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"({_line(value)})"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -25,8 +25,8 @@ Iterations = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Steps of an i-RIM (default: the run's own), or of the search for a PointFlow's codes "
-        "(default: 200).",
+        help="Steps of an i-RIM (default: those that the run learnt; many more lead astray), or of "
+        "the search for a PointFlow's codes (default: 200).",
     ),
 ]
 Starts = Annotated[
