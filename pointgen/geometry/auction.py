@@ -28,6 +28,7 @@ from torch import Tensor
 
 from pointgen.geometry.matchings import Matching
 from pointgen.geometry.pairing import kd_order
+from pointgen.geometry.points import by_coordinates, take
 
 __all__ = ["auction"]
 
@@ -70,7 +71,7 @@ def auction(a: Tensor, b: Tensor, *, squared: bool, error: float) -> Matching:
     """
     _check(a, b, error)
     a, b, unit = _scaled(a.double(), b.double())
-    assignment = _by_coordinates(a, b)
+    assignment = _in_order(a, b)
     cost = _costs(a, b, assignment, squared).mean(dim=1)
     bound = torch.zeros_like(cost)
     differ = cost.nonzero()[:, 0]  # the others are the same points
@@ -95,7 +96,7 @@ def _in_threads(
 def _match(a: Tensor, b: Tensor, *, squared: bool, error: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return assignment, cost and bound of pairs of clouds whose extent is about one."""
     order_a, order_b = kd_order(a), kd_order(b)
-    levels = [(_take(a, order_a), _take(b, order_b))]
+    levels = [(take(a, order_a), take(b, order_b))]
     while levels[-1][0].shape[1] >= GROUP * COARSEST:
         levels.append((_coarser(levels[-1][0]), _coarser(levels[-1][1])))
     v = a.new_zeros(levels[-1][0].shape[:2])
@@ -206,22 +207,15 @@ def _scaled(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return a / unit[:, None, None], b / unit[:, None, None], unit
 
 
-def _by_coordinates(a: Tensor, b: Tensor) -> Tensor:
+def _in_order(a: Tensor, b: Tensor) -> Tensor:
     """Return the matching (B, N) of points in the order of x, then y, then z."""
-    order_a, order_b = _sorting(a), _sorting(b)
+    order_a, order_b = by_coordinates(a), by_coordinates(b)
     return torch.empty_like(order_a).scatter_(1, order_a, order_b)
-
-
-def _sorting(points: Tensor) -> Tensor:
-    order = points[:, :, 2].argsort(dim=1, stable=True)
-    for axis in (1, 0):
-        order = order.gather(1, points[:, :, axis].gather(1, order).argsort(dim=1, stable=True))
-    return order
 
 
 def _costs(a: Tensor, b: Tensor, partner: Tensor, squared: bool) -> Tensor:
     """Return the cost (B, N) of each point's edge."""
-    edges = a - _take(b, partner)
+    edges = a - take(b, partner)
     return edges.square().sum(dim=2) if squared else torch.linalg.vector_norm(edges, dim=2)
 
 
@@ -229,10 +223,6 @@ def _coarser(points: Tensor) -> Tensor:
     """Return the centres of groups of neighbours; a last group that is not full is left out."""
     count = points.shape[1] // GROUP
     return points[:, : count * GROUP].unflatten(1, (count, GROUP)).mean(dim=2)
-
-
-def _take(points: Tensor, index: Tensor) -> Tensor:
-    return points.gather(1, index.unsqueeze(2).expand(-1, -1, 3))
 
 
 def _check(a: Tensor, b: Tensor, error: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Generator, Tensor
 
 from pointgen.geometry.draws import standard_noise
+from pointgen.geometry.points import check_clouds, take
 
 __all__ = ["blurred", "cut", "kept"]
 
@@ -20,20 +21,20 @@ def cut(points: Tensor, share: float, generator: Generator | None = None) -> Ten
     Returns:
         (B, M, 3), in the order they came; M = N - round(share N), at least 1.
     """
-    _check(points)
+    check_clouds("points", points)
     direction = standard_noise((len(points), 3, 1), points, generator)
     height = (points @ direction).squeeze(-1)  # (B, N)
     count = max(1, points.shape[1] - round(share * points.shape[1]))
-    return _taken(points, height.topk(count, dim=1, largest=False).indices.sort(dim=1).values)
+    return take(points, height.topk(count, dim=1, largest=False).indices.sort(dim=1).values)
 
 
 def kept(points: Tensor, count: int, generator: Generator | None = None) -> Tensor:
     """Return `count` random points of each cloud (B, N, 3), none twice."""
-    _check(points)
+    check_clouds("points", points)
     if not 1 <= count <= points.shape[1]:
         raise ValueError(f"count: expected 1 to {points.shape[1]} points, got {count}")
     lottery = standard_noise(points.shape[:2], points, generator)
-    return _taken(points, lottery.topk(count, dim=1).indices)
+    return take(points, lottery.topk(count, dim=1).indices)
 
 
 def blurred(points: Tensor, sigma: float | Tensor, generator: Generator | None = None) -> Tensor:
@@ -44,14 +45,5 @@ def blurred(points: Tensor, sigma: float | Tensor, generator: Generator | None =
         sigma: standard deviation of each coordinate, in those units; a number, or (B, 1, 1).
         generator: of the noise; None is the global random state.
     """
-    _check(points)
+    check_clouds("points", points)
     return points + sigma * standard_noise(points.shape, points, generator)
-
-
-def _check(points: Tensor) -> None:
-    if points.ndim != 3 or points.shape[-1] != 3 or 0 in points.shape:
-        raise ValueError(f"points: expected (B, N, 3) with B and N > 0, got {tuple(points.shape)}")
-
-
-def _taken(points: Tensor, index: Tensor) -> Tensor:
-    return points.gather(1, index.unsqueeze(-1).expand(-1, -1, 3))

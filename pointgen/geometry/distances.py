@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pointgen.geometry.kernels import Backend, Kernel, choose
+from pointgen.geometry.points import check_clouds, take
 
 __all__ = ["Backend", "Nearest", "chamfer", "nearest", "pairwise_chamfer", "pairwise_means"]
 
@@ -195,13 +196,9 @@ class _Chamfer(torch.autograd.Function):
 
 def _chamfer(a: Tensor, b: Tensor, there: Tensor, back: Tensor) -> Tensor:
     """Return the distances (B,), given the indices of the nearest points there and back."""
-    forward = (a - _take(b, there)).square().sum(dim=-1).mean(dim=-1)
-    backward = (b - _take(a, back)).square().sum(dim=-1).mean(dim=-1)
+    forward = (a - take(b, there)).square().sum(dim=-1).mean(dim=-1)
+    backward = (b - take(a, back)).square().sum(dim=-1).mean(dim=-1)
     return forward + backward
-
-
-def _take(points: Tensor, index: Tensor) -> Tensor:
-    return points.gather(1, index.unsqueeze(-1).expand(-1, -1, 3))
 
 
 def _mutual(kernel: Kernel, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,10 +218,7 @@ def _sound(clouds: Tensor) -> Tensor:
 def _prepare(a: Tensor, b: Tensor, backend: Backend, memory: int) -> tuple[Tensor, Tensor, Kernel]:
     """Check two sets, bring them into one precision, single at least, and choose a kernel."""
     for name, clouds in (("a", a), ("b", b)):
-        if clouds.ndim != 3 or clouds.shape[-1] != 3 or 0 in clouds.shape:
-            raise ValueError(
-                f"{name}: expected (B, N, 3) with B and N > 0, got {tuple(clouds.shape)}"
-            )
+        check_clouds(name, clouds)
     if a.device != b.device:
         raise ValueError(f"b: expected clouds on {a.device} as in a, got {b.device}")
     dtype = torch.promote_types(torch.float32, torch.promote_types(a.dtype, b.dtype))

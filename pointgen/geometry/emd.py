@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pointgen.geometry.matchings import Matching
+from pointgen.geometry.points import check_clouds, take
 
 __all__ = ["Matching", "emd", "match"]
 
@@ -37,7 +38,7 @@ def emd(a: Tensor, b: Tensor, *, squared: bool = False, error: float = 0.0) -> T
         ValueError: A shape is wrong, a coordinate is not finite or the error is negative.
     """
     partner = match(a, b, squared=squared, error=error).assignment
-    difference = a - b.gather(1, partner.unsqueeze(-1).expand(-1, -1, 3))
+    difference = a - take(b, partner)
     if squared:
         return difference.square().sum(dim=-1).mean(dim=-1)
     return torch.linalg.vector_norm(difference, dim=-1).mean(dim=-1)
@@ -91,10 +92,7 @@ def _exact(a: Tensor, b: Tensor, squared: bool) -> Matching:
 
 def _check(a: Tensor, b: Tensor, error: float) -> None:
     for name, clouds in (("a", a), ("b", b)):
-        if clouds.ndim != 3 or clouds.shape[-1] != 3 or 0 in clouds.shape:
-            raise ValueError(
-                f"{name}: expected (B, N, 3) with B and N > 0, got {tuple(clouds.shape)}"
-            )
+        check_clouds(name, clouds)
     if len(a) != len(b):
         raise ValueError(f"b: expected {len(a)} clouds as in a, got {len(b)}")
     if a.shape[1] != b.shape[1]:

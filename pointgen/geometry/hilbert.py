@@ -11,6 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pointgen.geometry.points import by_coordinates
+
 __all__ = ["hilbert_keys", "hilbert_layout", "hilbert_order"]
 
 MOST_BITS = 62  # of a key, which is a non-negative int64
@@ -44,11 +46,8 @@ def hilbert_order(
         raise ValueError(f"bounds: expected the lower one first, got {bounds}")
     cells = ((points - low) * (2**bits / (high - low))).floor().clamp(0, 2**bits - 1).long()
     keys = hilbert_keys(cells, bits=bits)
-    # From the least to the most important, each stable, so that it only decides between equals.
-    order = points[..., 2].argsort(dim=1, stable=True)
-    for values in (points[..., 1], points[..., 0], keys):
-        order = order.gather(1, values.gather(1, order).argsort(dim=1, stable=True))
-    return order
+    order = by_coordinates(points)
+    return order.gather(1, keys.gather(1, order).argsort(dim=1, stable=True))
 
 
 def hilbert_keys(cells: Tensor, *, bits: int) -> Tensor:

@@ -20,6 +20,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from pointgen.geometry.points import check_clouds
+
 __all__ = ["Kind", "legacy_emd"]
 
 Kind = Literal["pointflow", "pvd", "sum-squared"]
@@ -52,8 +54,7 @@ def legacy_emd(a: Tensor, b: Tensor, kind: Kind) -> Tensor:
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
-    if a.ndim != 3 or a.shape[-1] != 3 or 0 in a.shape:
-        raise ValueError(f"a: expected (B, N, 3) with B and N > 0, got {tuple(a.shape)}")
+    check_clouds("a", a)
     if b.shape != a.shape:
         raise ValueError(f"b: expected the shape of a {tuple(a.shape)}, got {tuple(b.shape)}")
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)

@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pointgen.geometry.points import take
 from pointgen.geometry.rotations import random_rotations
 
 __all__ = ["kd_order", "pair_kd"]
@@ -79,7 +80,7 @@ def pair_kd(
         )
     noise_order, data_order = kd_order(both.flatten(0, 1)).chunk(2)
     partner = torch.empty_like(data_order).scatter_(1, data_order, noise_order)
-    return noise.gather(1, partner.unsqueeze(-1).expand_as(noise))
+    return take(noise, partner)
 
 
 def _partition(

@@ -17,6 +17,7 @@ from numba import njit
 from torch import Tensor
 
 from pointgen.geometry.pairing import kd_order
+from pointgen.geometry.points import take
 
 __all__ = ["dual_bound", "pyramids"]
 
@@ -43,8 +44,7 @@ def pyramids(clouds: Tensor) -> np.ndarray:
     Returns:
         (S, 3, P) float32: for each level the centroids of its runs of neighbours, coarse to fine.
     """
-    order = kd_order(clouds)
-    points = clouds.double().gather(1, order.unsqueeze(-1).expand(-1, -1, 3)).mT  # (S, 3, N)
+    points = take(clouds.double(), kd_order(clouds)).mT  # (S, 3, N)
     levels = []
     for size in _sizes(clouds.shape[1]):
         # A remainder is left out: coarse levels only suggest prices, and 1 divides everything.

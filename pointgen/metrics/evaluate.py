@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointgen.geometry.points import take
 from pointgen.metrics.bootstrap import intervals
 from pointgen.metrics.comparisons import DISTANCES
 from pointgen.metrics.jsd import jensen_shannon, outside_share
@@ -247,4 +248,4 @@ def _thin(clouds: Tensor, count: int, generator: torch.Generator) -> Tensor:
     if clouds.shape[1] == count:
         return clouds
     order = torch.rand(clouds.shape[:2], generator=generator).argsort(dim=1)[:, :count]
-    return clouds.gather(1, order.to(clouds.device).unsqueeze(-1).expand(-1, -1, 3))
+    return take(clouds, order.to(clouds.device))

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from pointgen.geometry.distances import Nearest, nearest
 from pointgen.geometry.emd import emd
+from pointgen.geometry.points import check_clouds, take
 
 __all__ = ["DEFINITIONS_OF_PAIRS", "Threshold", "reconstruction_scores"]
 
@@ -192,8 +193,7 @@ def _by_distance(there: Nearest, back: Nearest, squares: Tensor) -> dict[str, Te
 
 def _cosines(normals: Tensor, others: Tensor, way: Nearest) -> Tensor:
     """Return the means (B,) of |cos| between unit normals and those of the nearest points."""
-    met = others.gather(1, way.index.unsqueeze(-1).expand(-1, -1, 3))
-    return (normals * met).sum(dim=-1).abs().mean(dim=1)
+    return (normals * take(others, way.index)).sum(dim=-1).abs().mean(dim=1)
 
 
 def _directions(
@@ -221,9 +221,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def _check(a: Tensor, b: Tensor) -> None:
     for name, clouds in (("a", a), ("b", b)):
-        if clouds.ndim != 3 or clouds.shape[-1] != 3 or 0 in clouds.shape:
-            expected = "(B, N, 3) with B and N > 0"
-            raise ValueError(f"{name}: expected {expected}, got {tuple(clouds.shape)}")
+        check_clouds(name, clouds)
         if not bool(clouds.isfinite().all()):
             raise ValueError(f"{name}: expected finite values, got others")
     if len(a) != len(b):

@@ -33,6 +33,7 @@ from pointgen.flows.solver import Solver
 from pointgen.geometry.distances import chamfer
 from pointgen.geometry.draws import uniform_noise
 from pointgen.geometry.hilbert import hilbert_layout, hilbert_order
+from pointgen.geometry.points import take
 from pointgen.models.base import Condition, Loss, PointCloudModel
 
 __all__ = ["CFlow", "CFlowConfig"]
@@ -343,8 +344,7 @@ class CFlow(PointCloudModel):
         if points.shape[1] > wanted:
             points = _some(points, wanted, generator)
         standardised, _ = self.units(points)
-        order = hilbert_order(standardised).unsqueeze(-1)
-        sequence = standardised.gather(1, order.expand(-1, -1, 3))
+        sequence = take(standardised, hilbert_order(standardised))
         return sequence[:, self.place].mT.unflatten(-1, self.config.cloud_grid)
 
     def _check(self, condition: Condition) -> None:
@@ -365,5 +365,4 @@ def _rows(value: Tensor, count: int, name: str) -> Tensor:
 def _some(clouds: Tensor, count: int, generator: Generator | None) -> Tensor:
     """Choose `count` points of each cloud (B, N, 3) at random."""
     chance = uniform_noise(clouds.shape[:2], clouds, generator)
-    chosen = chance.argsort(dim=1)[:, :count, None]
-    return clouds.gather(1, chosen.expand(-1, -1, 3))
+    return take(clouds, chance.argsort(dim=1)[:, :count])

@@ -18,6 +18,7 @@ from pointgen.flows.affine import Standardize
 from pointgen.flows.continuous import refuse_solver
 from pointgen.flows.solver import Solver
 from pointgen.geometry.pairing import kd_order
+from pointgen.geometry.points import by_coordinates, take
 from pointgen.models.base import Loss, NotGenerative
 from pointgen.models.categories import Names
 from pointgen.models.codes import between
@@ -172,12 +173,5 @@ def _sorted(points: Tensor) -> Tensor:
     are joined first. Many built-in and scanned points have a coordinate in common, and where such
     are cut the tree goes by the order they came in: so they are sorted by x, y and z before.
     """
-    order = points[..., 2].argsort(dim=1, stable=True)
-    for axis in (1, 0):
-        order = order.gather(1, points[..., axis].gather(1, order).argsort(dim=1, stable=True))
-    points = _ordered(points, order)
-    return _ordered(points, kd_order(points))
-
-
-def _ordered(points: Tensor, order: Tensor) -> Tensor:
-    return points.gather(1, order.unsqueeze(-1).expand_as(points))
+    points = take(points, by_coordinates(points))
+    return take(points, kd_order(points))
