@@ -124,13 +124,12 @@ def pairwise_means(
     a: Tensor,
     b: Tensor,
     *,
-    root: bool = False,
     rows: range | None = None,
     progress: Callable[[int], None] | None = None,
     memory: int = MEMORY,
     backend: Backend = "auto",
 ) -> Tensor:
-    """Return the mean distances to the nearest points for every cloud of `a` and every one of `b`.
+    """Return the mean squared distances to the nearest points of every cloud of `a` and of `b`.
 
     Runs on the device of the clouds and without gradients. If `b` is the very object `a`, half of
     the table is computed and mirrored.
@@ -138,7 +137,6 @@ def pairwise_means(
     Args:
         a: (S, N, 3), data units.
         b: (R, M, 3), data units.
-        root: Take Euclidean distances instead of squared ones.
         rows: Compute only these rows of the table, and their mirror images if `b` is `a`; the rest
             is zero, so that tables of different rows add up to the whole one. None: all rows.
         progress: Called with the number of pairs (of S x R) done since the last call.
@@ -147,8 +145,8 @@ def pairwise_means(
         backend: See above.
 
     Returns:
-        (S, R, 2), squared data units, or with `root` data units: the mean over the points of the
-        cloud of `a`, and the mean over those of the cloud of `b`. NaN where a cloud is not finite.
+        (S, R, 2), squared data units: the mean over the points of the cloud of `a`, and the mean
+        over those of the cloud of `b`. NaN where a cloud is not finite.
 
     Raises:
         ValueError: A shape is wrong, or the backend cannot do it.
@@ -166,7 +164,7 @@ def pairwise_means(
         j = torch.arange(first, len(b), device=a.device)
         wanted = j >= i.unsqueeze(1) if mirrored else torch.ones_like(i.unsqueeze(1) + j).bool()
         pairs = wanted.nonzero()
-        found = kernel.pair_means(a[i], b[first:], pairs, root=root)
+        found = kernel.pair_means(a[i], b[first:], pairs)
         i, j = i[pairs[:, 0]], j[pairs[:, 1]]
         found = found.where((sound_a[i] & sound_b[j]).unsqueeze(1), torch.nan)
         if mirrored:

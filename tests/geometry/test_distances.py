@@ -62,11 +62,11 @@ def squared(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a.double()[:, None] - b.double()[None]).square().sum(dim=-1)
 
 
-def means_naive(a: torch.Tensor, b: torch.Tensor, root: bool = False) -> torch.Tensor:
+def means_naive(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """(S, N, 3) and (R, M, 3), pair by pair."""
 
     def pair(x: torch.Tensor, y: torch.Tensor) -> list[float]:
-        table = squared(x, y).sqrt() if root else squared(x, y)
+        table = squared(x, y)
         return [table.amin(dim=1).mean().item(), table.amin(dim=0).mean().item()]
 
     return torch.tensor([[pair(x, y) for y in b] for x in a])
@@ -114,7 +114,6 @@ def test_known_answer(backend, clouds):
 def test_equals_the_naive_twin(backend, clouds, n, m):
     a, b = clouds(0, 3, n), clouds(1, 2, m)
     assert_close(pairwise_means(a, b, backend=backend), means_naive(a, b))
-    assert_close(pairwise_means(a, b, root=True, backend=backend), means_naive(a, b, root=True))
     assert_close(pairwise_chamfer(a, b, backend=backend), table_naive(a, b))
     assert_close(chamfer(a[:2], b, backend=backend), table_naive(a, b).diagonal())
     found = nearest(a[:2], b, backend=backend)
@@ -139,11 +138,10 @@ def test_single_precision_does_not_cancel(backend, clouds, offset):
 
 def test_half_a_table_equals_the_whole(backend, clouds):
     a = clouds(0, 7, 50)
-    for root in (False, True):
-        half = pairwise_means(a, a, root=root, backend=backend)
-        assert torch.equal(half, pairwise_means(a, a.clone(), root=root, backend=backend))
-        assert torch.equal(half, half.transpose(0, 1).flip(2))
-        assert (half.diagonal() == 0).all()
+    half = pairwise_means(a, a, backend=backend)
+    assert torch.equal(half, pairwise_means(a, a.clone(), backend=backend))
+    assert torch.equal(half, half.transpose(0, 1).flip(2))
+    assert (half.diagonal() == 0).all()
 
 
 def test_the_table_may_be_cut_anywhere(backend, clouds, monkeypatch):
@@ -223,8 +221,6 @@ def test_invariant_to_order_and_rigid_motion_and_square_in_scale(seed, n, m):
     turn, shift = random_rotations(1, generator=generator)[0], random(seed + 2, 1)
     assert torch.allclose(chamfer(a @ turn.T + shift, b @ turn.T + shift), expected)
     assert torch.allclose(chamfer(3 * a, 3 * b), 9 * expected)
-    lengths = pairwise_means(a, b, root=True)
-    assert torch.allclose(pairwise_means(3 * a, 3 * b, root=True), 3 * lengths)
 
 
 @pytest.mark.parametrize("memory", [1, 500, 4000, 2**28])

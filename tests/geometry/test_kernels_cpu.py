@@ -27,14 +27,12 @@ def assert_right(a: torch.Tensor, b: torch.Tensor) -> None:
     other = cpu.nearest(b, a)
     for one, both in zip((squared, index, *other), cpu.mutual(a, b), strict=True):
         assert torch.equal(one, both)
-    for root in (False, True):
-        means = cpu.pair_means(a, b, torch.arange(len(a)).expand(2, -1).T, root=root)
-        for side, found in enumerate((squared, other[0])):
-            found = found.double().sqrt() if root else found.double()
-            mean = found.mean(dim=1).to(a.dtype)
-            # Sums in another order: each addition in float64 may round.
-            sums = found.shape[1] * torch.finfo(torch.float64).eps
-            torch.testing.assert_close(means[:, side], mean, rtol=rounding + sums, atol=0)
+    means = cpu.pair_means(a, b, torch.arange(len(a)).expand(2, -1).T)
+    for side, found in enumerate((squared, other[0])):
+        mean = found.double().mean(dim=1).to(a.dtype)
+        # Sums in another order: each addition in float64 may round.
+        sums = found.shape[1] * torch.finfo(torch.float64).eps
+        torch.testing.assert_close(means[:, side], mean, rtol=rounding + sums, atol=0)
 
 
 @FEW
@@ -112,11 +110,11 @@ def test_no_order_of_the_points_is_slow(kind):
 def test_threads_do_not_change_a_bit(threads):
     a, b = torch.randn(2, 5, 300, 3, dtype=torch.float32)
     pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
-    expected = cpu.pair_means(a, b, pairs, root=True), *cpu.nearest(a, b)
+    expected = cpu.pair_means(a, b, pairs), *cpu.nearest(a, b)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = cpu.pair_means(a, b, pairs, root=True), *cpu.nearest(a, b)
+        found = cpu.pair_means(a, b, pairs), *cpu.nearest(a, b)
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(x, y) for x, y in zip(found, expected, strict=True))
@@ -125,15 +123,15 @@ def test_threads_do_not_change_a_bit(threads):
 def test_sums_of_many_pairs_are_taken_in_parts(monkeypatch):
     a, b = torch.randn(2, 4, 100, 3)
     pairs = torch.cartesian_prod(torch.arange(4), torch.arange(4))
-    whole = cpu.pair_means(a, b, pairs, root=False)
+    whole = cpu.pair_means(a, b, pairs)
     monkeypatch.setattr(cpu, "SUMS", 13)
-    assert torch.equal(cpu.pair_means(a, b, pairs, root=False), whole)
+    assert torch.equal(cpu.pair_means(a, b, pairs), whole)
 
 
 def test_no_pairs():
     a = torch.randn(2, 5, 3)
     none = torch.empty(0, 2, dtype=torch.int64)
-    assert cpu.pair_means(a, a, none, root=False).shape == (0, 2)
+    assert cpu.pair_means(a, a, none).shape == (0, 2)
 
 
 def test_means_are_summed_in_double_precision():
@@ -142,7 +140,7 @@ def test_means_are_summed_in_double_precision():
     a[..., 0] = 1e-2
     a[0, 0, 0] = 3e3
     expected = (a[..., 0].double() ** 2).mean()
-    found = cpu.pair_means(a, torch.zeros_like(a[:, :1]), torch.zeros(1, 2).long(), root=False)
+    found = cpu.pair_means(a, torch.zeros_like(a[:, :1]), torch.zeros(1, 2).long())
     torch.testing.assert_close(found[0, 0].double(), expected, rtol=1e-7, atol=0)
 
 
@@ -155,4 +153,4 @@ def test_what_is_not_a_distance_ends_and_harms_no_other_cloud(value):
     assert torch.equal(squared[:1], expected[0])
     assert torch.equal(index[:1], expected[1])
     assert 0 <= index.min() <= index.max() < 200
-    cpu.pair_means(a, b, torch.tensor([[1, 1]]), root=True)
+    cpu.pair_means(a, b, torch.tensor([[1, 1]]))

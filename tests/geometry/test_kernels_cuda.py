@@ -53,10 +53,10 @@ def squared(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a.double()[:, :, None] - b.double()[:, None]).square().sum(dim=-1)
 
 
-def means_naive(a: torch.Tensor, b: torch.Tensor, pairs: torch.Tensor, root: bool) -> torch.Tensor:
+def means_naive(a: torch.Tensor, b: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
     table = squared(a[pairs[:, 0]], b[pairs[:, 1]])
     sides = [table.amin(dim=2), table.amin(dim=1)]
-    return torch.stack([(d.sqrt() if root else d).mean(dim=1) for d in sides], dim=1)
+    return torch.stack([d.mean(dim=1) for d in sides], dim=1)
 
 
 def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -100,15 +100,14 @@ def test_nearest_takes_the_first_of_equally_near_ones(kernels, device, tile):
     assert torch.equal(index.cpu()[0], 5 + order.argsort())
 
 
-@pytest.mark.parametrize(("dtype", "root"), [(torch.float32, False), (torch.float64, True)])
 @pytest.mark.parametrize(("n", "m"), SIZES)
-def test_means_equal_the_naive_twin(kernels, device, n, m, dtype, root):
+def test_means_equal_the_naive_twin(kernels, device, dtype, n, m):
     a = clouds(0, 3, n, dtype=dtype, device=device)
     b = clouds(1, 2, m, dtype=dtype, device=device)
     pairs = torch.tensor([[0, 1], [2, 0]], device=device)
-    means = kernels.pair_means(a, b, pairs, root=root, tile=TILE)
+    means = kernels.pair_means(a, b, pairs, tile=TILE)
     assert means.dtype == dtype
-    assert_close(means, means_naive(a, b, pairs, root))
+    assert_close(means, means_naive(a, b, pairs))
 
 
 def test_the_usual_tile(kernels, device):
@@ -116,13 +115,13 @@ def test_the_usual_tile(kernels, device):
     b = clouds(1, 1, 130, dtype=torch.float32, device=device)
     assert torch.equal(kernels.nearest(a, b)[1], squared(a, b).argmin(dim=2))
     pairs = torch.tensor([[0, 0]], device=device)
-    assert_close(kernels.pair_means(a, b, pairs, root=True), means_naive(a, b, pairs, True))
+    assert_close(kernels.pair_means(a, b, pairs), means_naive(a, b, pairs))
 
 
 def test_no_pairs(kernels, device):
     a = clouds(0, 2, 5, dtype=torch.float32, device=device)
     none = torch.empty(0, 2, dtype=torch.int64, device=device)
-    assert kernels.pair_means(a, a, none, root=False).shape == (0, 2)
+    assert kernels.pair_means(a, a, none).shape == (0, 2)
 
 
 def test_near_points_far_from_the_origin(kernels, device):
@@ -137,8 +136,8 @@ def test_symmetric_to_the_bit(kernels, device):
     a = clouds(0, 2, 40, dtype=torch.float32, device=device)
     b = clouds(1, 3, 27, dtype=torch.float32, device=device)
     pairs = torch.tensor([[0, 2], [1, 0]], device=device)
-    means = kernels.pair_means(a, b, pairs, root=True, tile=TILE)
-    swapped = kernels.pair_means(b, a, pairs.flip(1), root=True, tile=TILE)
+    means = kernels.pair_means(a, b, pairs, tile=TILE)
+    swapped = kernels.pair_means(b, a, pairs.flip(1), tile=TILE)
     assert torch.equal(means, swapped.flip(1))
 
 
@@ -147,7 +146,7 @@ def test_a_broken_point_shows(kernels, device):
     b = clouds(1, 2, 40, dtype=torch.float32, device=device)
     b[1, 7, 2] = torch.nan
     pairs = torch.tensor([[0, 0], [0, 1]], device=device)
-    means = kernels.pair_means(a, b, pairs, root=False, tile=TILE)
+    means = kernels.pair_means(a, b, pairs, tile=TILE)
     assert means.isnan().tolist() == [[False, False], [True, True]]
     distance, index = kernels.nearest(b, a, tile=TILE)
     assert distance.isnan().nonzero().tolist() == [[1, 7]]
@@ -189,7 +188,7 @@ from pointgen.geometry.kernels import cuda
 TYPES = {"blocks": "i32", "count": "i32", "a_size": "i32", "b_size": "i32", "b_count": "i32"}
 TYPES |= {name: "*i64" for name in ("i", "j", "index", "index_ab", "order", "bounds")}
 TYPES |= {"sums": "*fp64"}
-CONSTANTS = {"ROWS": 16, "COLUMNS": 32, "TILES": 1, "ROOT": True}
+CONSTANTS = {"ROWS": 16, "COLUMNS": 32, "TILES": 1}
 for kernel in (cuda._nearest_kernel, cuda._sums_kernel, cuda._pull_kernel):
     for number in ("fp32", "fp64"):
         constants = {k: v for k, v in CONSTANTS.items() if k in kernel.arg_names}
@@ -224,10 +223,10 @@ def test_all_pairs_of_two_sets_in_one_call(kernels):
     a = clouds(0, 405, 100, dtype=torch.float32, device="cuda")
     b = clouds(1, 405, 70, dtype=torch.float32, device="cuda")
     pairs = torch.cartesian_prod(*[torch.arange(405, device="cuda")] * 2)
-    means = kernels.pair_means(a, b, pairs, root=False)
-    assert torch.equal(means, kernels.pair_means(a, b, pairs, root=False))
+    means = kernels.pair_means(a, b, pairs)
+    assert torch.equal(means, kernels.pair_means(a, b, pairs))
     for some in torch.randperm(len(pairs), device="cuda")[:4000].split(1000):
-        assert_close(means[some], means_naive(a, b, pairs[some], False))
+        assert_close(means[some], means_naive(a, b, pairs[some]))
 
 
 @pytest.mark.gpu
@@ -242,9 +241,7 @@ def test_one_large_cloud(kernels):
     assert_close(
         squared(a[:, some], b).gather(2, index[:, some, None]).squeeze(2).float(), expected.values
     )
-    means = kernels.pair_means(
-        a, b, torch.zeros(1, 2, dtype=torch.int64, device="cuda"), root=False
-    )
+    means = kernels.pair_means(a, b, torch.zeros(1, 2, dtype=torch.int64, device="cuda"))
     assert_close(means[:, :1], distance.double().mean(dim=1, keepdim=True))
 
 
@@ -256,8 +253,8 @@ def test_coordinates_beyond_32_bits(kernels):
     a = torch.zeros(7200, 100_000, 3, device="cuda", dtype=torch.float32)
     a[-1] = clouds(0, 100_000, dtype=torch.float32, device="cuda")
     b = clouds(1, 1, 50, dtype=torch.float32, device="cuda")
-    means = kernels.pair_means(a, b, torch.tensor([[7199, 0]], device="cuda"), root=False)
-    assert_close(means, means_naive(a[-1:], b, torch.zeros(1, 2, dtype=torch.int64), False))
+    means = kernels.pair_means(a, b, torch.tensor([[7199, 0]], device="cuda"))
+    assert_close(means, means_naive(a[-1:], b, torch.zeros(1, 2, dtype=torch.int64)))
 
 
 @pytest.mark.gpu

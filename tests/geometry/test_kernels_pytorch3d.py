@@ -52,15 +52,14 @@ def test_nearest_equals_the_naive_twin(package, n, m):
     assert torch.equal(index, expected.indices)
 
 
-@pytest.mark.parametrize("root", [False, True])
 @pytest.mark.parametrize("memory", [1, 6000, 2**28])
-def test_means_equal_the_naive_twin(package, root, memory):
+def test_means_equal_the_naive_twin(package, memory):
     a, b = clouds(0, 4, 31), clouds(1, 3, 20)
     pairs = torch.cartesian_prod(torch.arange(4), torch.arange(3))
     table = squared(a[pairs[:, 0]], b[pairs[:, 1]])
     sides = [table.amin(dim=2), table.amin(dim=1)]
-    expected = torch.stack([(d.sqrt() if root else d).mean(dim=1) for d in sides], dim=1)
-    means = pair_means(a, b, pairs, root=root, memory=memory)
+    expected = torch.stack([d.mean(dim=1) for d in sides], dim=1)
+    means = pair_means(a, b, pairs, memory=memory)
     assert means.dtype == a.dtype
     assert torch.allclose(means.double(), expected, rtol=1e-6, atol=0)
 
@@ -69,15 +68,15 @@ def test_means_equal_the_naive_twin(package, root, memory):
 def test_memory_bounds_the_pairs_at_a_time(package):
     a, b = clouds(0, 4, 31), clouds(1, 3, 20)
     pairs = torch.cartesian_prod(torch.arange(4), torch.arange(3))
-    pair_means(a, b, pairs, root=False, memory=6000)  # 32 bytes for each of 51 points of a pair
+    pair_means(a, b, pairs, memory=6000)  # 32 bytes for each of 51 points of a pair
     assert package.shapes == [(3, 31, 20), (3, 20, 31)] * 4
     package.shapes.clear()
-    pair_means(a, b, pairs, root=False)
+    pair_means(a, b, pairs)
     assert package.shapes == [(12, 31, 20), (12, 20, 31)]
 
 
 def test_no_pairs(package):
-    means = pair_means(clouds(0, 2, 3), clouds(1, 2, 3), torch.empty(0, 2).long(), root=True)
+    means = pair_means(clouds(0, 2, 3), clouds(1, 2, 3), torch.empty(0, 2).long())
     assert means.shape == (0, 2)
 
 

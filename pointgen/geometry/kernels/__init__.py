@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -20,12 +20,6 @@ from torch import Tensor
 __all__ = ["Backend", "Kernel", "choose"]
 
 Backend = Literal["auto", "cpu", "torch", "triton", "pytorch3d"]
-
-
-class PairMeans(Protocol):
-    """See `Kernel.pair_means`."""
-
-    def __call__(self, a: Tensor, b: Tensor, pairs: Tensor, *, root: bool) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -37,8 +31,8 @@ class Kernel:
             point of `a` to the nearest of `b`, and the index of that one, (B, N) int64; of equally
             near points the first.
         pair_means: For clouds a, (S, N, 3), and b, (R, M, 3), and pairs (P, 2) int64 of rows of
-            `a` and `b`: the means (P, 2) of the squared distances (root: of the distances) of the
-            points of the one to the nearest of the other, from `a` to `b` and from `b` to `a`.
+            `a` and `b`: the means (P, 2) of the squared distances of the points of the one to the
+            nearest of the other, from `a` to `b` and from `b` to `a`.
         mutual: What `nearest` returns for a and b, and then for b and a. None: nothing is gained by
             asking for both at once.
         gradient: For a, b, the indices of `nearest` there and back, and the gradients (B,) by
@@ -46,7 +40,7 @@ class Kernel:
     """
 
     nearest: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    pair_means: PairMeans
+    pair_means: Callable[[Tensor, Tensor, Tensor], Tensor]
     mutual: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
     gradient: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = (
         None

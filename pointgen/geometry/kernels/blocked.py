@@ -46,20 +46,19 @@ def nearest(a: Tensor, b: Tensor, *, memory: int = MEMORY) -> tuple[Tensor, Tens
     return squared, index
 
 
-def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, root: bool, memory: int = MEMORY) -> Tensor:
-    """Return the mean distances to the nearest points, both ways, of pairs of clouds.
+def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, memory: int = MEMORY) -> Tensor:
+    """Return the mean squared distances to the nearest points, both ways, of pairs of clouds.
 
     Args:
         a: (S, N, 3), data units.
         b: (R, M, 3), data units, dtype and device of `a`.
         pairs: (P, 2) int64: a row of `a` and a row of `b`.
-        root: Take Euclidean distances instead of squared ones.
         memory: How many bytes the distances under work may take; one point of a cloud is taken
             against one cloud at the least.
 
     Returns:
-        (P, 2), data units or squared data units: from `a` to `b`, and from `b` to `a`. NaN where a
-        coordinate is NaN.
+        (P, 2), squared data units: from `a` to `b`, and from `b` to `a`. NaN where a coordinate is
+        NaN.
     """
     firsts, seconds = _coordinates(a), _coordinates(b)
     means = a.new_empty(len(pairs), 2)
@@ -72,7 +71,7 @@ def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, root: bool, memory: int =
             to_b.append(block.amin(dim=2))
             to_a.append(block.amin(dim=1))
         for side, squared in enumerate([torch.cat(to_b, dim=1), torch.stack(to_a).amin(dim=0)]):
-            means[part, side] = (squared.sqrt() if root else squared).mean(dim=1)
+            means[part, side] = squared.mean(dim=1)
     return means
 
 

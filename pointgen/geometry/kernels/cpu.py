@@ -50,8 +50,8 @@ def mutual(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return *_found(first, second), *_found(second, first)
 
 
-def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, root: bool) -> Tensor:
-    """Return the mean distances to the nearest points, both ways, of pairs of clouds.
+def pair_means(a: Tensor, b: Tensor, pairs: Tensor) -> Tensor:
+    """Return the mean squared distances to the nearest points, both ways, of pairs of clouds.
 
     Takes 8 MiB for sums, besides the clouds and the answer.
 
@@ -59,15 +59,14 @@ def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, root: bool) -> Tensor:
         a: (S, N, 3), data units.
         b: (R, M, 3), data units, dtype of `a`.
         pairs: (P, 2) int64: a row of `a` and a row of `b`.
-        root: Take Euclidean distances instead of squared ones.
 
     Returns:
-        (P, 2), data units or squared data units: from `a` to `b`, and from `b` to `a`.
+        (P, 2), squared data units: from `a` to `b`, and from `b` to `a`.
     """
     first = make_cells(a)
     second = first if b is a else make_cells(b)
-    there = _means(first, second, pairs.numpy(), root)
-    back = _means(second, first, pairs.flip(1).numpy(), root)
+    there = _means(first, second, pairs.numpy())
+    back = _means(second, first, pairs.flip(1).numpy())
     return torch.from_numpy(np.stack([there, back], axis=1)).to(a.dtype)
 
 
@@ -79,7 +78,7 @@ def _found(a: Cells, b: Cells) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(squared), torch.from_numpy(index)
 
 
-def _means(a: Cells, b: Cells, pairs: np.ndarray, root: bool) -> np.ndarray:
+def _means(a: Cells, b: Cells, pairs: np.ndarray) -> np.ndarray:
     """Return the means (P,) over the points of `a`, in float64."""
     cells = a.points.shape[1]
     means = np.zeros(len(pairs))
@@ -87,7 +86,7 @@ def _means(a: Cells, b: Cells, pairs: np.ndarray, root: bool) -> np.ndarray:
     for start in range(0, len(pairs), step):
         part = pairs[start : start + step]
         sums = np.zeros((len(part), cells))
-        share(partial(_sums, a, b, part, root, sums), sums.size)
+        share(partial(_sums, a, b, part, sums), sums.size)
         means[start : start + step] = sums.sum(axis=1) / a.size
     return means
 
@@ -125,9 +124,7 @@ def _nearest(
 
 
 @jit
-def _sums(
-    a: Cells, b: Cells, pairs: np.ndarray, root: bool, sums: np.ndarray, start: int, stop: int
-) -> None:
+def _sums(a: Cells, b: Cells, pairs: np.ndarray, sums: np.ndarray, start: int, stop: int) -> None:
     """Fill in `sums` (P, K), over the points of a cell of `a`, for some of all the cells."""
     bound = np.empty_like(b.low[0, 0])
     near = np.empty_like(a.points[0, 0, 0])
@@ -135,8 +132,7 @@ def _sums(
         p, cell = divmod(item, sums.shape[1])
         _search(a, pairs[p, 0], cell, b, pairs[p, 1], bound, near, None)
         for i in range(min(CELL, a.size - cell * CELL)):
-            squared = np.float64(near[i])
-            sums[p, cell] += np.sqrt(squared) if root else squared
+            sums[p, cell] += np.float64(near[i])
 
 
 @jit

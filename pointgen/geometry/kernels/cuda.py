@@ -69,10 +69,8 @@ def nearest(a: Tensor, b: Tensor, *, tile: tuple[int, int] = TILE) -> tuple[Tens
     return distance, index
 
 
-def pair_means(
-    a: Tensor, b: Tensor, pairs: Tensor, *, root: bool, tile: tuple[int, int] = TILE
-) -> Tensor:
-    """Return the mean distances to the nearest points, both ways, of pairs of clouds.
+def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, tile: tuple[int, int] = TILE) -> Tensor:
+    """Return the mean squared distances to the nearest points, both ways, of pairs of clouds.
 
     Besides the clouds and the answer it takes 8 bytes for each pair and 64 points of a cloud.
 
@@ -80,20 +78,19 @@ def pair_means(
         a: (S, N, 3), data units.
         b: (R, M, 3), data units, dtype and device of `a`.
         pairs: (P, 2) int64: a row of `a` and a row of `b`.
-        root: Take Euclidean distances instead of squared ones.
         tile: Points of one cloud in a program and of the other in a tile, powers of two.
 
     Returns:
-        (P, 2), data units or squared data units: from `a` to `b`, and from `b` to `a`. NaN where a
-        coordinate is NaN.
+        (P, 2), squared data units: from `a` to `b`, and from `b` to `a`. NaN where a coordinate is
+        NaN.
     """
     multiple = max(tile[0], UNROLL * tile[1])
     firsts, seconds = _planes(a, multiple), _planes(b, multiple)
     there = pairs.mT.contiguous()  # (2, P)
     back = there.flip(0)
     means = [
-        _sums(firsts, seconds, there, a.shape[1], root=root, tile=tile) / a.shape[1],
-        _sums(seconds, firsts, back, b.shape[1], root=root, tile=tile) / b.shape[1],
+        _sums(firsts, seconds, there, a.shape[1], tile) / a.shape[1],
+        _sums(seconds, firsts, back, b.shape[1], tile) / b.shape[1],
     ]
     return torch.stack(means, dim=1).to(a.dtype)
 
@@ -125,10 +122,8 @@ def chamfer_gradient(
     )
 
 
-def _sums(
-    a: Tensor, b: Tensor, pairs: Tensor, count: int, *, root: bool, tile: tuple[int, int]
-) -> Tensor:
-    """Return (P,) float64: the distances of `count` points of a cloud of `a`, summed.
+def _sums(a: Tensor, b: Tensor, pairs: Tensor, count: int, tile: tuple[int, int]) -> Tensor:
+    """Return (P,) float64: the squared distances of `count` points of a cloud of `a`, summed.
 
     `a` and `b` are the `_planes` of clouds, and `pairs` is (2, P).
     """
@@ -145,7 +140,6 @@ def _sums(
             count,
             a.shape[2],
             b.shape[2],
-            ROOT=root,
             ROWS=tile[0],
             COLUMNS=tile[1],
             TILES=UNROLL,
@@ -255,7 +249,6 @@ def _sums_kernel(
     count,
     a_size,
     b_size,
-    ROOT: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     TILES: tl.constexpr,
@@ -271,8 +264,6 @@ def _sums_kernel(
             squared = _squared(x, y, z, columns + (start + tile * COLUMNS), b_size)
             best = _smaller(best, squared)
     least = tl.reduce(best, 1, _smaller).to(tl.float64)
-    if ROOT:
-        least = tl.sqrt(least)  # in double precision: the one for singles is an approximation
     tl.store(sums + program, tl.sum(tl.where(rows < count, least, 0.0), axis=0))
 
 

@@ -34,18 +34,17 @@ def nearest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return found.dists.squeeze(-1), found.idx.squeeze(-1)
 
 
-def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, root: bool, memory: int = MEMORY) -> Tensor:
-    """Return the mean distances to the nearest points, both ways, of pairs of clouds.
+def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, memory: int = MEMORY) -> Tensor:
+    """Return the mean squared distances to the nearest points, both ways, of pairs of clouds.
 
     Args:
         a: (S, N, 3), data units; on a CPU in single precision.
         b: (R, M, 3), data units, dtype and device of `a`.
         pairs: (P, 2) int64: a row of `a` and a row of `b`.
-        root: Take Euclidean distances instead of squared ones.
         memory: How many bytes the pairs at work may take; one pair is taken at the least.
 
     Returns:
-        (P, 2), data units or squared data units: from `a` to `b`, and from `b` to `a`.
+        (P, 2), squared data units: from `a` to `b`, and from `b` to `a`.
 
     Raises:
         ImportError: PyTorch3D is not installed or does not load.
@@ -58,10 +57,8 @@ def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, root: bool, memory: int =
         i, j = pairs[start : start + step].unbind(dim=1)
         firsts, seconds = a[i], b[j]
         for side, (x, y) in enumerate([(firsts, seconds), (seconds, firsts)]):
-            distance = nearest(x, y)[0].double()
-            if root:
-                distance = distance.sqrt()
-            means[start : start + step, side] = distance.mean(dim=1).to(a.dtype)
+            squared = nearest(x, y)[0].double()
+            means[start : start + step, side] = squared.mean(dim=1).to(a.dtype)
     return means
 
 
