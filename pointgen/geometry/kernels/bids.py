@@ -11,12 +11,12 @@ With TRITON_INTERPRET=1 set before Triton is imported, the same code runs on CPU
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from pointgen.geometry.kernels.launch import on, planes
 
 __all__ = ["bid", "lowest"]
 
@@ -65,7 +65,7 @@ def bid(
     single = bool((step >= SINGLE_STEP).all())
     dtype = torch.float32 if single else torch.float64
     origin = a[:, :1]  # small coordinates keep more digits
-    firsts, seconds = (a - origin).to(dtype).contiguous(), _planes((b - origin).to(dtype), lanes)
+    firsts, seconds = (a - origin).to(dtype).contiguous(), planes((b - origin).to(dtype), lanes)
     size = seconds.shape[2]
     raised = torch.nn.functional.pad(prices, (0, size - count)).to(dtype)
     partner, owner, steps = partner.clone(), _owners(partner), step.to(dtype)
@@ -76,7 +76,7 @@ def bid(
         if not len(pairs):
             return raised[:, :count].double(), partner
         bidders = (~free).to(torch.int8).argsort(dim=1, stable=True)
-        with _on(a.device):
+        with on(a.device):
             _bid_kernel[(len(pairs),)](
                 firsts,
                 seconds,
@@ -120,11 +120,11 @@ def lowest(
         (B, N) float64.
     """
     batch, count, _ = a.shape
-    firsts, seconds = _planes(a, rows), _planes(b, columns)
+    firsts, seconds = planes(a, rows), planes(b, columns)
     size = seconds.shape[2]
     least = a.new_empty(batch, count)
     blocks = triton.cdiv(count, rows)
-    with _on(a.device):
+    with on(a.device):
         _lowest_kernel[(batch * blocks,)](
             firsts,
             seconds,
@@ -143,14 +143,6 @@ def lowest(
     return least
 
 
-def _planes(clouds: Tensor, multiple: int) -> Tensor:
-    """Return clouds (B, N, 3) as (B, 3, K), K a multiple of `multiple`, filled up with infinity."""
-    batch, count, _ = clouds.shape
-    planes = clouds.new_full((batch, 3, triton.cdiv(count, multiple) * multiple), torch.inf)
-    planes[:, :, :count] = clouds.mT
-    return planes
-
-
 def _owners(partner: Tensor) -> Tensor:
     """Return (B, N) int64: for each point of `b` whose partner it is, or -1."""
     batch, count = partner.shape
@@ -158,11 +150,6 @@ def _owners(partner: Tensor) -> Tensor:
     points = torch.arange(count, device=partner.device).expand_as(partner)
     owner.scatter_(1, partner.where(partner >= 0, count), points)  # the last column is a bin
     return owner[:, :count].contiguous()
-
-
-def _on(device: torch.device) -> AbstractContextManager[object]:
-    """Triton launches on the current device of PyTorch, and on its current stream there."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 # In what follows Triton evaluates annotations itself and knows only its own, hence there are none.

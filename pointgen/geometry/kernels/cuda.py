@@ -14,12 +14,12 @@ With TRITON_INTERPRET=1 set before Triton is imported, the same code runs on CPU
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from pointgen.geometry.kernels.launch import on, planes
 
 __all__ = ["chamfer_gradient", "nearest", "pair_means"]
 
@@ -47,10 +47,10 @@ def nearest(a: Tensor, b: Tensor, *, tile: tuple[int, int] = TILE) -> tuple[Tens
     rows, columns = tile
     batch, count, _ = a.shape
     blocks = triton.cdiv(count, rows)
-    firsts, seconds = _planes(a, rows), _planes(b, UNROLL * columns)
+    firsts, seconds = planes(a, rows), planes(b, UNROLL * columns)
     distance = a.new_empty(batch, count)
     index = torch.empty(batch, count, dtype=torch.int64, device=a.device)
-    with _on(a.device):
+    with on(a.device):
         _nearest_kernel[(batch * blocks,)](
             firsts,
             seconds,
@@ -85,7 +85,7 @@ def pair_means(a: Tensor, b: Tensor, pairs: Tensor, *, tile: tuple[int, int] = T
         NaN.
     """
     multiple = max(tile[0], UNROLL * tile[1])
-    firsts, seconds = _planes(a, multiple), _planes(b, multiple)
+    firsts, seconds = planes(a, multiple), planes(b, multiple)
     there = pairs.mT.contiguous()  # (2, P)
     back = there.flip(0)
     means = [
@@ -125,11 +125,11 @@ def chamfer_gradient(
 def _sums(a: Tensor, b: Tensor, pairs: Tensor, count: int, tile: tuple[int, int]) -> Tensor:
     """Return (P,) float64: the squared distances of `count` points of a cloud of `a`, summed.
 
-    `a` and `b` are the `_planes` of clouds, and `pairs` is (2, P).
+    `a` and `b` are the `planes` of clouds, and `pairs` is (2, P).
     """
     blocks = triton.cdiv(count, tile[0])
     sums = torch.empty(pairs.shape[1], blocks, dtype=torch.float64, device=a.device)
-    with _on(a.device):
+    with on(a.device):
         _sums_kernel[(sums.numel(),)](
             a,
             b,
@@ -159,7 +159,7 @@ def _pull(
     points = torch.arange(count + 1, device=a.device).expand(batch, -1).contiguous()
     bounds = torch.searchsorted(owners, points)  # (B, N + 1): point i owns order[bounds[i : i + 2]]
     gradient = torch.empty_like(a)
-    with _on(a.device):
+    with on(a.device):
         _pull_kernel[(batch * blocks,)](
             a,
             b,
@@ -177,23 +177,6 @@ def _pull(
             enable_fp_fusion=False,
         )
     return gradient
-
-
-def _planes(clouds: Tensor, multiple: int) -> Tensor:
-    """Return clouds (S, N, 3) as (S, 3, K), K a multiple of `multiple`, filled up with infinity.
-
-    Loads of one coordinate are then aligned and contiguous, and those of `b` need no mask: a
-    point at infinity is nobody's nearest.
-    """
-    size, count, _ = clouds.shape
-    planes = clouds.new_full((size, 3, triton.cdiv(count, multiple) * multiple), torch.inf)
-    planes[:, :, :count] = clouds.mT
-    return planes
-
-
-def _on(device: torch.device) -> AbstractContextManager[object]:
-    """Triton launches on PyTorch's current device, on the current stream there."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 # In what follows Triton evaluates annotations itself and knows only its own, hence there are none.
