@@ -24,6 +24,7 @@ from pointgen.datasets.settings import Progress, Split
 from pointgen.files import FileError, atomic
 from pointgen.files.errors import expect, library, writing
 from pointgen.files.lock import locked
+from pointgen.files.targets import check_free
 
 if TYPE_CHECKING:
     from pointgen.datasets import CloudsConfig
@@ -105,9 +106,7 @@ def pack(
 def _check_target(out: Path, force: bool) -> None:
     known = out.suffix.lower() in HDF5_SUFFIXES
     expect(known, out, f"expected the ending {' or '.join(HDF5_SUFFIXES)} of a file to write")
-    expect(not out.is_dir(), out, "expected a file to write, got a folder")
-    there = "exists already; --force (in Python force=True) overwrites it"
-    expect(force or not out.exists(), out, there)
+    check_free([out], force)
 
 
 def _located(config: CloudsConfig) -> CloudsConfig:
