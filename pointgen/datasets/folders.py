@@ -10,6 +10,8 @@ from pointgen.datasets.synsets import category_name
 
 __all__ = ["choose", "existing_folder", "listing", "split_folder", "split_roots", "subfolders"]
 
+LISTED = 8  # names in a message
+
 
 def existing_folder(root: Path, expected: str, *, key: str = "data.root") -> Path:
     """Return the folder with ~ expanded.
@@ -30,11 +32,11 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))
 
 
-def listing(folder: Path, limit: int = 8) -> str:
+def listing(folder: Path) -> str:
     """Say in a few words what lies in a folder."""
     names = sorted(path.name for path in folder.iterdir())
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) + more) or "nothing"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (", ".join(names[:LISTED]) + more) or "nothing"
 
 
 def split_roots(root: Path) -> dict[str, Path]:

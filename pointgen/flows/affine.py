@@ -10,6 +10,9 @@ from pointgen.processes import moments, several
 
 __all__ = ["MovingBatchNorm", "Standardize"]
 
+# Of moving batch norm, as in the official code.
+EPSILON, DECAY = 1e-4, 0.1
+
 
 class Standardize(Transform):
     """z = (x - mean) / std with fixed buffers: the first transform of the point level.
@@ -51,7 +54,7 @@ class Standardize(Transform):
 class MovingBatchNorm(Transform):
     """Batch norm by running statistics, in training too, so that it is one fixed bijection a step.
 
-    z = (x - m) / sqrt(v + eps) * exp(weight) + bias, with m, v the running mean and unbiased
+    z = (x - m) / sqrt(v + 1e-4) * exp(weight) + bias, with m, v the running mean and unbiased
     variance of each coordinate *before* the current batch updates them. Statistics are taken over
     all leading axes, and over all processes that train together; the official code mixes the axes
     of (B, N, 3) here, and averages what each process has kept by itself, which is not repeated.
@@ -62,10 +65,8 @@ class MovingBatchNorm(Transform):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, dim: int, *, eps: float = 1e-4, decay: float = 0.1) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.eps = eps
-        self.decay = decay
         self.weight = nn.Parameter(torch.zeros(dim))
         self.bias = nn.Parameter(torch.zeros(dim))
         self.register_buffer("running_mean", torch.zeros(dim))
@@ -89,7 +90,7 @@ class MovingBatchNorm(Transform):
         return self.inverse(z, context), -self._log_scale().sum().expand(z.shape[:-1])
 
     def _log_scale(self) -> Tensor:
-        return self.weight - 0.5 * (self.running_var + self.eps).log()
+        return self.weight - 0.5 * (self.running_var + EPSILON).log()
 
     @torch.no_grad()
     def _update(self, x: Tensor) -> None:
@@ -101,5 +102,5 @@ class MovingBatchNorm(Transform):
             return
         else:
             var, mean = torch.var_mean(flat, dim=0)
-        self.running_mean.lerp_(mean, self.decay)
-        self.running_var.lerp_(var, self.decay)
+        self.running_mean.lerp_(mean, DECAY)
+        self.running_var.lerp_(var, DECAY)

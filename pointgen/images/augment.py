@@ -17,6 +17,8 @@ from pointgen.images.framing import VISIBLE
 __all__ = ["Window", "augmented", "random_background", "random_window"]
 
 BLUR_SHARE = 0.2  # of the pictures
+MARGIN = 0.1  # of the usual window
+SCALE, SHIFT = 0.08, 0.04  # how much another window's margin, and its place, differ at most
 
 # Gaussian noise from one random byte a value: the middle quantiles of 256 equal shares.
 GAUSSIAN = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)], dtype=np.float32)
@@ -32,23 +34,14 @@ class Window(NamedTuple):
         shift: right and down, in shares of the window's side.
     """
 
-    margin: float = 0.1
+    margin: float = MARGIN
     shift: tuple[float, float] = (0.0, 0.0)
 
 
-def random_window(
-    rng: np.random.Generator, *, margin: float = 0.1, scale: float = 0.08, shift: float = 0.04
-) -> Window:
-    """Return a window around the usual one.
-
-    Args:
-        rng: where the randomness comes from.
-        margin: of the usual window.
-        scale: the margin moves by up to this on each side, uniformly.
-        shift: the window moves by up to this share of its side along each axis, uniformly.
-    """
-    x, y = rng.uniform(-shift, shift, 2)
-    return Window(margin + float(rng.uniform(-scale, scale)), (float(x), float(y)))
+def random_window(rng: np.random.Generator) -> Window:
+    """Return a window around the usual one, its margin and its two shifts uniformly distributed."""
+    x, y = rng.uniform(-SHIFT, SHIFT, 2)
+    return Window(MARGIN + float(rng.uniform(-SCALE, SCALE)), (float(x), float(y)))
 
 
 def random_background(rng: np.random.Generator) -> tuple[float, float, float]:

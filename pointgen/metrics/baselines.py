@@ -15,10 +15,11 @@ from pointgen.geometry.distances import chamfer
 __all__ = ["mean_cloud", "nearest_pictures", "pixels"]
 
 THUMB = 24  # pixels; smaller pictures forgive small shifts
+BATCH = 16  # clouds that a step of the mean cloud looks at
 
 
 def mean_cloud(
-    clouds: Tensor, num_points: int, *, generator: Generator, steps: int = 300, batch: int = 16
+    clouds: Tensor, num_points: int, *, generator: Generator, steps: int = 300
 ) -> Tensor:
     """Return the cloud (num_points, 3) that is nearest to all clouds (S, N, 3) by Chamfer distance.
 
@@ -30,9 +31,9 @@ def mean_cloud(
     optimizer = torch.optim.Adam([mean], lr=0.02 * float(every.std()))
     for step in range(steps):
         optimizer.param_groups[0]["lr"] *= 0.99 if step > steps // 2 else 1
-        chosen = clouds[torch.randint(len(clouds), (batch,), generator=generator)]
+        chosen = clouds[torch.randint(len(clouds), (BATCH,), generator=generator)]
         with torch.enable_grad():
-            loss = chamfer(mean.expand(batch, -1, -1), chosen).mean()
+            loss = chamfer(mean.expand(BATCH, -1, -1), chosen).mean()
             (gradient,) = torch.autograd.grad(loss, mean)
         # Each point meets few others: the mean's gradient is as small as 1 / num_points.
         mean.grad = gradient * num_points

@@ -22,7 +22,6 @@ def show_beside(
     titles: Sequence[str],
     captions: Sequence[Sequence[str]],
     colors: Palette | None = None,
-    frames: int | None = None,
 ) -> None:
     """Open one window for each group and return when one of them is closed.
 
@@ -34,7 +33,6 @@ def show_beside(
         titles: of the windows.
         captions: of the clouds of each group.
         colors: at first, as in `window.show`.
-        frames: close after so many frames; None waits for the user.
 
     Raises:
         ValueError: A cloud cannot be shown.
@@ -54,7 +52,7 @@ def show_beside(
             )
             for number, clouds in enumerate(groups)
         ]
-        Beside(windows).run(frames)
+        Beside(windows).run()
 
 
 class Beside:

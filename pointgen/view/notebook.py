@@ -12,6 +12,8 @@ from pointgen.view.page import page
 
 __all__ = ["Inline", "inline", "is_running", "show"]
 
+HEIGHT = 520  # of the frame, pixels
+
 
 @dataclass(frozen=True)
 class Inline:
@@ -19,25 +21,21 @@ class Inline:
 
     Attributes:
         text: the page.
-        height: of the frame, pixels.
     """
 
     text: str
-    height: int
 
     def _repr_html_(self) -> str:
         # a sandbox without the notebook's origin: the page can run, but not touch the notebook
         return (
             f'<iframe srcdoc="{html.escape(self.text)}" sandbox="allow-scripts allow-downloads" '
-            f'width="100%" height="{self.height}" style="border: 0; border-radius: 8px"></iframe>'
+            f'width="100%" height="{HEIGHT}" style="border: 0; border-radius: 8px"></iframe>'
         )
 
 
-def inline(
-    clouds: Clouds, *, captions: Sequence[str] | None = None, title: str = "", height: int = 520
-) -> Inline:
+def inline(clouds: Clouds, *, captions: Sequence[str] | None = None) -> Inline:
     """Return the page of `pointgen.view.page` as a thing that a notebook shows."""
-    return Inline(page(clouds, title=title, captions=captions), height)
+    return Inline(page(clouds, title="", captions=captions))
 
 
 def is_running() -> bool:

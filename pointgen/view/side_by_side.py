@@ -63,11 +63,10 @@ def save_side_by_side(
     *,
     captions: Sequence[str],
     sides: Sequence[tuple[float, float]] = SIDES,
-    size: int = 240,
 ) -> None:
     """Write what `side_by_side` gives to `path` as PNG, complete or not at all."""
     from pointgen.files import atomic
 
-    whole = side_by_side(pictures, clouds, captions=captions, sides=sides, size=size)
+    whole = side_by_side(pictures, clouds, captions=captions, sides=sides)
     with atomic(Path(path)) as temporary:
         whole.save(temporary, format="PNG")

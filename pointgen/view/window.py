@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "Place", "Window", "WindowError", "show"]
 
 FIELD_OF_VIEW = -35.0  # degrees against Open3D's 60, so that a grid looks alike everywhere
+POINT_SIZE = 3.0  # at first, pixels
 BACKGROUNDS = ((1.0, 1.0, 1.0), (0.09, 0.10, 0.12), (0.6, 0.6, 0.6))
 KEYS = (
     "N P next, previous shape · G all · C colours · B background · + - point size · "
@@ -39,7 +40,6 @@ def show(
     *,
     captions: Sequence[str] | None = None,
     colors: Palette | None = None,
-    point_size: float = 3.0,
     frames: int | None = None,
 ) -> None:
     """Open a window with the clouds and return when it is closed.
@@ -53,14 +53,13 @@ def show(
         clouds: (S, N, 3), one cloud (N, 3), or a sequence of (N_i, 3) and `Shape`; y up.
         captions: one for each cloud, written below it.
         colors: at first; by default the colours that clouds bring, else "position".
-        point_size: pixels.
         frames: close after so many frames; None waits for the user.
 
     Raises:
         ValueError: A cloud is empty or not finite, or the captions do not match the clouds.
         WindowError: There is no display, or Open3D or its system libraries are missing.
     """
-    with Window(clouds, captions=captions, colors=colors, point_size=point_size) as window:
+    with Window(clouds, captions=captions, colors=colors) as window:
         window.run(frames)
 
 
@@ -73,7 +72,6 @@ class Window:
         *,
         captions: Sequence[str] | None = None,
         colors: Palette | None = None,
-        point_size: float = 3.0,
         title: str = "pointgen",
         place: Place = (50, 50, 1100, 800),
     ) -> None:
@@ -89,7 +87,7 @@ class Window:
             self._visualizer.destroy_window()
             raise WindowError(f"Open3D could not open a window on this display; {INSTEAD}")
         options = self._visualizer.get_render_option()
-        options.point_size = float(point_size)
+        options.point_size = POINT_SIZE
         options.mesh_show_back_face = True
         self._background, self._playing, self._open = 0, False, True
         self._drawn: list[open3d.geometry.PointCloud] = []
