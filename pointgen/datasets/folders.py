@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from pointgen.datasets.settings import SPLITS
 from pointgen.datasets.synsets import category_name
 
-__all__ = ["choose", "existing_folder", "listing", "split_folder", "split_roots", "subfolders"]
+__all__ = [
+    "choose",
+    "existing_folder",
+    "listing",
+    "split_folder",
+    "split_roots",
+    "subfolders",
+    "synset_folders",
+]
 
 LISTED = 8  # names in a message
 
@@ -30,6 +39,12 @@ def subfolders(folder: Path) -> list[Path]:
     """Return the folders in a folder by name, without hidden ones."""
     inside = folder.iterdir()
     return sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))
+
+
+def synset_folders(root: Path) -> dict[str, Path]:
+    """Return the folders whose names are synset ids, eight digits, by name."""
+    inside = subfolders(root) if root.is_dir() else ()
+    return {path.name: path for path in inside if re.fullmatch(r"\d{8}", path.name)}
 
 
 def listing(folder: Path) -> str:

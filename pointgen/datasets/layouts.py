@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from pointgen.datasets.arrays import ShapeFile
-from pointgen.datasets.folders import choose, listing, split_folder, split_roots, subfolders
+from pointgen.datasets.folders import (
+    choose,
+    listing,
+    split_folder,
+    split_roots,
+    subfolders,
+    synset_folders,
+)
 from pointgen.datasets.settings import SPLITS, Split
 from pointgen.datasets.synsets import category_name
 
@@ -55,7 +61,7 @@ def find_meshes(
             _in_folder(split_folder(folders[name], split, division.val_split), label)
             for label, name in enumerate(chosen)
         ]
-    elif folders := {path.name: path for path in subfolders(root) if _is_synset(path)}:
+    elif folders := synset_folders(root):
         chosen = choose(list(folders), wanted, root)
         table = _read_table(root / "all.csv")
         found = [
@@ -71,10 +77,6 @@ def find_meshes(
         if not files:
             raise ValueError(f"{root}: expected meshes of {name} in split {split}, found none")
     return [file for files in found for file in files], tuple(map(category_name, chosen))
-
-
-def _is_synset(folder: Path) -> bool:
-    return re.fullmatch(r"\d{8}", folder.name) is not None
 
 
 def _in_folder(folder: Path, label: int) -> list[ShapeFile]:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pointgen.datasets.findings import Finding
-from pointgen.datasets.folders import subfolders
+from pointgen.datasets.folders import subfolders, synset_folders
 from pointgen.datasets.layouts import SHAPENET_FILES
 from pointgen.datasets.synsets import SYNSETS
 from pointgen.files.errors import expect, library
 
-__all__ = ["synset_folders", "tree_findings"]
+__all__ = ["tree_findings"]
 
 VERSION_2, VERSION_1 = SHAPENET_FILES
-
-
-def synset_folders(root: Path) -> dict[str, Path]:
-    """Return the folders whose names are synset ids, eight digits."""
-    return {
-        folder.name: folder
-        for folder in (subfolders(root) if root.is_dir() else ())
-        if re.fullmatch(r"\d{8}", folder.name)
-    }
 
 
 def tree_findings(root: Path) -> Iterator[Finding]:

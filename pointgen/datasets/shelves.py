@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pointgen.datasets.arrays import ArraySource, ShapeFile
 from pointgen.datasets.base import Source
 from pointgen.datasets.cloud_files import CloudFilesConfig
-from pointgen.datasets.folders import split_roots
+from pointgen.datasets.folders import split_roots, synset_folders
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.settings import Split
-from pointgen.datasets.shapenet import synset_folders
 from pointgen.datasets.surfaces import Job
 from pointgen.datasets.synsets import category_name
 

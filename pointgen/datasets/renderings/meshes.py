@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pointgen.datasets.detect import splits_of
-from pointgen.datasets.folders import existing_folder, split_roots
+from pointgen.datasets.folders import existing_folder, split_roots, synset_folders
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.procedural.config import made_shape, shape_id
 from pointgen.datasets.renderings.layout import folder_of
 from pointgen.datasets.settings import Split
-from pointgen.datasets.shapenet import synset_folders
 from pointgen.files import read_surface
 
 if TYPE_CHECKING:
