@@ -78,6 +78,5 @@ def _save(path: Path, picture: Tensor) -> None:
     from pointgen.files import atomic
 
     values = np.round(255 * picture.numpy().transpose(1, 2, 0)).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         Image.fromarray(values).save(temporary, format="PNG")

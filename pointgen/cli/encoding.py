@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pointgen.cli.inputs import Shapes, read_shapes
+from pointgen.cli.options import Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which de
 
 
 def autoencoder(
-    run: Path, device: str, weights: Literal["model", "best"], seed: int
+    run: Path, device: str, weights: Weights, seed: int
 ) -> tuple[Autoencoder, Callable[[np.ndarray], tuple[Tensor, Frame]]]:
     """Load a model that encodes, and what maps a cloud (N, 3) to its code (1, C) and frame."""
     from pointgen.models import Autoencoder

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import progress
+from pointgen.cli.options import Split, Weights
 from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class Asked:
         likelihood: whether to ask how often the right picture is the likelier one.
     """
 
-    split: Literal["train", "val", "test"]
+    split: Split
     points: int | None
     threshold: str
     exact: bool
     code: CodeChoice | None
     guidance: float
-    weights: Literal["model", "best"]
+    weights: Weights
     device: str
     seed: int
     likelihood: bool

@@ -17,9 +17,13 @@ __all__ = [
     "Points",
     "Run",
     "Seed",
+    "Split",
     "Steps",
     "Weights",
 ]
+
+# As the datasets name them, which would bring torch along.
+Split = Literal["train", "val", "test"]
 
 Run = Annotated[Path, typer.Argument(help="Folder of a run, or one .safetensors file in it.")]
 Out = Annotated[

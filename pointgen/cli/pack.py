@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pointgen.cli.console import print_json, progress, say
-from pointgen.cli.options import Force, Json
+from pointgen.cli.options import Force, Json, Split
 
 if TYPE_CHECKING:
     from pointgen.datasets import CloudsConfig, DataConfig
     from pointgen.datasets.pack import PackResult
 
 __all__ = ["data_of", "pack"]
-
-Split = Literal["train", "val", "test"]
 
 
 def pack(

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.inputs import label_of
+from pointgen.cli.options import Device, Weights
 from pointgen.cli.photo_files import Photo, masks_of, photo_files, prepared
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import numbered, write_results
@@ -28,8 +29,7 @@ __all__ = ["Request", "from_photos"]
 
 POINTS = 2048  # of a cloud where nothing else is asked for: the field's usual number
 MOST_ROWS = 16  # of the picture of inputs and results
-# Azimuth and elevation, degrees, of its views. Shapes face -z, and what a camera saw faces it.
-SIDES = ((135.0, 35.0), (45.0, 35.0))
+# Azimuth and elevation, degrees, of its views where clouds face the camera of their pictures.
 VIEWER_SIDES = ((0.0, 0.0), (60.0, 20.0))
 
 
@@ -48,8 +48,8 @@ class Request:
     png: Path | None
     seed: int
     steps: int | None
-    weights: Literal["model", "best"]
-    device: Literal["auto", "cpu", "cuda"]
+    weights: Weights
+    device: Device
     force: bool
     json: bool
 
@@ -111,7 +111,7 @@ def from_photos(run: Path, inputs: Sequence[Path], out: Path, request: Request) 
         more["log_likelihood"] = nats
         more["log_likelihood_per_point"] = {id: value / num_points for id, value in nats.items()}
     if request.png is not None:
-        _draw(request.png, photos, clouds, VIEWER_SIDES if look.viewer else SIDES)
+        _draw(request.png, photos, clouds, viewer=look.viewer)
     write_results(out, torch.cat(clouds), ids, force=request.force, json=request.json, more=more)
     if not request.json:
         for id, value in nats.items():
@@ -174,13 +174,8 @@ def _scored(
     return scores
 
 
-def _draw(
-    path: Path,
-    photos: Sequence[Photo],
-    clouds: Sequence[Tensor],
-    sides: tuple[tuple[float, float], ...],
-) -> None:
-    from pointgen.view.side_by_side import save_side_by_side
+def _draw(path: Path, photos: Sequence[Photo], clouds: Sequence[Tensor], *, viewer: bool) -> None:
+    from pointgen.view.side_by_side import SIDES, save_side_by_side
 
     rows = [
         (photo, some)
@@ -194,6 +189,6 @@ def _draw(
         [photo.image for photo, _ in rows],
         [list(some.numpy()) for _, some in rows],
         captions=[photo.id for photo, _ in rows],
-        sides=sides,
+        sides=VIEWER_SIDES if viewer else SIDES,
     )
     say(f"wrote {path}" + (f", the first {len(rows)}" if len(rows) < len(photos) else ""))

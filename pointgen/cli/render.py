@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pointgen.cli.console import print_json, progress, say
-from pointgen.cli.options import Force, Json, Seed
+from pointgen.cli.options import Force, Json, Seed, Split
 from pointgen.cli.pack import data_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def render(
     size: Annotated[int, typer.Option(min=1, max=2048, help="Pixels of a side.")] = 137,
     seed: Seed = 0,
     split: Annotated[
-        Literal["train", "val", "test"] | None,
-        typer.Option(help="Only this split. Default: all there are."),
+        Split | None, typer.Option(help="Only this split. Default: all there are.")
     ] = None,
     on_error: Annotated[
         Literal["raise", "skip"] | None,

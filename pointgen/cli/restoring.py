@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.encoding import COMPARED, distance, framer, read_inputs, thinned
+from pointgen.cli.options import Device, Weights
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import numbered, write_results
 from pointgen.devices import torch_device
@@ -40,8 +41,8 @@ class Request:
     png: Path | None
     seed: int
     steps: int | None
-    weights: Literal["model", "best"]
-    device: Literal["auto", "cpu", "cuda"]
+    weights: Weights
+    device: Device
     force: bool
     json: bool
     factor: int = 1

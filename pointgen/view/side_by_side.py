@@ -11,8 +11,9 @@ from PIL import Image
 from pointgen.view.gallery import caption
 from pointgen.view.still import draw
 
-__all__ = ["save_side_by_side", "side_by_side"]
+__all__ = ["SIDES", "save_side_by_side", "side_by_side"]
 
+# Azimuth and elevation, degrees, of the views of a shape that faces -z.
 SIDES = ((135.0, 35.0), (45.0, 35.0))
 
 
