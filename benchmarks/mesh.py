@@ -13,7 +13,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from pointgen.datasets.procedural.shapes import make_shape
-from pointgen.geometry.sampling import normals_of_draw, sample_surface
+from pointgen.geometry.sampling import normals_at, sample_surface, spots_on, values_at
 from pointgen.geometry.surface import surface_of
 
 CATEGORIES = ("airplane", "car", "chair", "lamp", "mug", "table")
@@ -55,8 +55,9 @@ def judged(
     shape = make_shape(category, np.random.default_rng(seed))
     vertices, faces = shape.vertices, shape.faces
     vertices = vertices / np.ptp(vertices, axis=0).max()
-    points = sample_surface(vertices, faces, count, np.random.default_rng(1))
-    normals = normals_of_draw(vertices, faces, count, np.random.default_rng(1)) if told else None
+    spots = spots_on(vertices, faces, count, np.random.default_rng(1))
+    points = values_at(spots, vertices).astype(np.float32)
+    normals = normals_at(spots, vertices) if told else None
     began = time.perf_counter()
     found = surface_of(points, normals, **how)  # type: ignore[arg-type]
     seconds = time.perf_counter() - began

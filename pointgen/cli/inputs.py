@@ -150,14 +150,13 @@ def draw_cloud(id: str, surface: Surface, count: int, seed: tuple[int, ...]) -> 
     import numpy as np
 
     from pointgen.files import Cloud
-    from pointgen.geometry.sampling import normals_of_draw, sample_surface, values_of_draw
+    from pointgen.geometry.sampling import normals_at, spots_on, values_at
 
-    mesh, colours = (surface.vertices, surface.faces), None
-    points = sample_surface(*mesh, count, np.random.default_rng(seed))
-    normals = normals_of_draw(*mesh, count, np.random.default_rng(seed))
+    spots = spots_on(surface.vertices, surface.faces, count, np.random.default_rng(seed))
+    points = values_at(spots, surface.vertices).astype(np.float32)
+    normals, colours = normals_at(spots, surface.vertices), None
     if surface.colours is not None:
-        values = values_of_draw(*mesh, surface.colours, count, np.random.default_rng(seed))
-        colours = np.round(values).astype(np.uint8)
+        colours = np.round(values_at(spots, surface.colours)).astype(np.uint8)
     # What was wrong with the normals of vertices is no matter of these.
     left_out = tuple(reason for reason in surface.left_out if not reason.startswith("normals"))
     return Cloud(id, points, normals, colours, left_out=left_out)

@@ -16,7 +16,7 @@ from pointgen.datasets.hdf5 import Hdf5Source
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.settings import Split
 from pointgen.datasets.surfaces import Job, draw, generator
-from pointgen.geometry.sampling import normals_of_draw
+from pointgen.geometry.sampling import normals_at, spots_on
 
 if TYPE_CHECKING:
     from pointgen.datasets import CloudsConfig
@@ -107,7 +107,8 @@ class MeshReader:
         """Sample a mesh."""
         job = self._jobs[index]
         drawn = draw(job)
-        normals = normals_of_draw(drawn.vertices, drawn.faces, job.count, generator(job))
+        spots = spots_on(drawn.vertices, drawn.faces, job.count, generator(job))  # the same ones
+        normals = normals_at(spots, drawn.vertices)
         return Sampled(drawn.points, len(split_pools(drawn.points)[0]), normals)
 
 

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["farthest_points", "normals_of_draw", "resample", "sample_surface", "values_of_draw"]
+__all__ = [
+    "Spots",
+    "farthest_points",
+    "normals_at",
+    "resample",
+    "sample_surface",
+    "spots_on",
+    "values_at",
+]
 
 
-def sample_surface(
+class Spots(NamedTuple):
+    """Where points lie on a mesh.
+
+    Attributes:
+        corners: (n, 3) int, the vertices of the face that each point lies on.
+        u: (n, 1), how far it is from the first of them towards the opposite side, in [0, 1].
+        v: (n, 1), how far it is on the way from the second to the third.
+    """
+
+    corners: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+
+
+def spots_on(
     vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw points from a triangle mesh, uniformly by area.
+) -> Spots:
+    """Choose where to draw points from a triangle mesh, uniformly by area.
 
     Args:
         vertices: (V, 3), data units.
@@ -20,79 +44,42 @@ def sample_surface(
         count: How many points, at least 1.
         rng: Source of randomness.
 
-    Returns:
-        (count, 3) float32, data units.
-
     Raises:
         ValueError: A shape or index is wrong, a used vertex is not finite, or the area is zero.
     """
-    return values_of_draw(vertices, faces, vertices, count, rng).astype(np.float32)
-
-
-def values_of_draw(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    values: np.ndarray,
-    count: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return what the vertices have, at the points that `sample_surface` draws.
-
-    Args:
-        vertices: (V, 3), data units.
-        faces: (F, 3) int, indices of vertices.
-        values: (V, C), of each vertex; between them they are linear on every face.
-        count: How many points there are, at least 1.
-        rng: In the state from which the points are drawn.
-
-    Returns:
-        (count, C) float64.
-
-    Raises:
-        ValueError: As in `sample_surface`.
-    """
-    areas, _ = _areas(vertices, faces)
+    areas = _areas(vertices, faces)
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
-    picks = _pick_faces(areas, count, rng)
-    a, b, c = values[faces[picks]].astype(np.float64).swapaxes(0, 1)
-    u, v = rng.random((2, count, 1))
-    # The square root makes the density even: the segment at distance u from a has length ~ u.
-    u = np.sqrt(u)
-    return a + u * ((1 - v) * (b - a) + v * (c - a))
-
-
-def normals_of_draw(
-    vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the normals of the points that `sample_surface` draws from the same arguments.
-
-    It chooses the face of each point first; the same choice is made here.
-
-    Args:
-        vertices: (V, 3), data units.
-        faces: (F, 3) int, indices of vertices.
-        count: How many points there are.
-        rng: In the state from which the points were drawn.
-
-    Returns:
-        (count, 3) float32, of length 1: the normals of the faces, by the right-hand rule.
-
-    Raises:
-        ValueError: As in `sample_surface`.
-    """
-    areas, corners = _areas(vertices, faces)
-    picks = _pick_faces(areas, count, rng)
-    a, b, c = corners[picks].swapaxes(0, 1)
-    return (np.cross(b - a, c - a) / (2 * areas[picks, None])).astype(np.float32)
-
-
-def _pick_faces(areas: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Choose a face (count,) for each point of a draw, in proportion to the areas (F,)."""
     ends = np.cumsum(areas)
     # A draw is in [0, total), but its product may round up to the total: stay below the last end.
     picks = np.searchsorted(ends, rng.random(count) * ends[-1], side="right")
-    return np.minimum(picks, np.flatnonzero(areas)[-1])
+    picks = np.minimum(picks, np.flatnonzero(areas)[-1])
+    u, v = rng.random((2, count, 1))
+    # The square root makes the density even: the segment at distance u from a has length ~ u.
+    return Spots(faces[picks], np.sqrt(u), v)
+
+
+def values_at(spots: Spots, values: np.ndarray) -> np.ndarray:
+    """Return values (n, C) float64 between those of the vertices (V, C), linear on each face."""
+    a, b, c = values[spots.corners].astype(np.float64).swapaxes(0, 1)
+    return a + spots.u * ((1 - spots.v) * (b - a) + spots.v * (c - a))
+
+
+def normals_at(spots: Spots, vertices: np.ndarray) -> np.ndarray:
+    """Return the normals (n, 3) float32 of the faces, of length 1, by the right-hand rule."""
+    a, b, c = vertices[spots.corners].astype(np.float64).swapaxes(0, 1)
+    normals = np.cross(b - a, c - a)
+    return (normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+
+
+def sample_surface(
+    vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw points (count, 3) float32, data units, from a triangle mesh, uniformly by area.
+
+    See `spots_on` for the arguments and errors.
+    """
+    return values_at(spots_on(vertices, faces, count, rng), vertices).astype(np.float32)
 
 
 def resample(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -145,8 +132,8 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     return chosen
 
 
-def _areas(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the areas (F,) and corners (F, 3, 3) of the triangles, checked."""
+def _areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return the areas (F,) of the triangles, checked."""
     for name, array in (("vertices", vertices), ("faces", faces)):
         if array.ndim != 2 or array.shape[1] != 3 or len(array) == 0:
             raise ValueError(f"{name}: expected (n, 3) with n > 0, got {array.shape}")
@@ -164,4 +151,4 @@ def _areas(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
     if not 0 < areas.sum() < np.inf:
         raise ValueError(f"faces: expected a positive finite total area, got {areas.sum()}")
-    return areas, corners
+    return areas

@@ -16,7 +16,7 @@ from pointgen.datasets import Hdf5Config, MeshesConfig, Pc15kConfig, ProceduralC
 from pointgen.datasets.pack import pack
 from pointgen.datasets.pack_parts import SHAPES
 from pointgen.datasets.pack_reading import SourceReader
-from pointgen.geometry.sampling import normals_of_draw, sample_surface
+from pointgen.geometry.sampling import normals_at, spots_on, values_at
 
 FORK = multiprocessing.get_context("fork")
 
@@ -111,8 +111,8 @@ def test_a_mesh_is_packed_with_its_normals_and_nothing_is_cached(meshes, tmp_pat
 
 def test_normals_belong_to_the_points():
     sphere = trimesh.creation.icosphere(subdivisions=2)
-    points = sample_surface(sphere.vertices, sphere.faces, 2000, np.random.default_rng(3))
-    normals = normals_of_draw(sphere.vertices, sphere.faces, 2000, np.random.default_rng(3))
+    spots = spots_on(sphere.vertices, sphere.faces, 2000, np.random.default_rng(3))
+    points, normals = values_at(spots, sphere.vertices), normals_at(spots, sphere.vertices)
     centres, _, faces = trimesh.proximity.closest_point_naive(sphere, points)
     np.testing.assert_allclose(centres, points, atol=1e-6)
     near = np.einsum("nc,nc->n", normals, sphere.face_normals[faces])

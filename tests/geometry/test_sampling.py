@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from pointgen.geometry.sampling import farthest_points, resample, sample_surface, values_of_draw
+from pointgen.geometry.sampling import (
+    farthest_points,
+    resample,
+    sample_surface,
+    spots_on,
+    values_at,
+)
 
 # A square of area 4 in the plane z = 0, and one triangle of area 1 in z = 1.
 VERTICES = np.array(
@@ -48,7 +54,8 @@ def test_surface_draws_follow_the_generator():
 def test_a_linear_value_of_the_vertices_is_that_of_the_points():
     points = sample_surface(VERTICES, FACES, 99, np.random.default_rng(3))
     slope = np.array([[1.0, 5.0], [-2.0, 0.5], [3.0, 0.0]])
-    values = values_of_draw(VERTICES, FACES, VERTICES @ slope + 7, 99, np.random.default_rng(3))
+    spots = spots_on(VERTICES, FACES, 99, np.random.default_rng(3))
+    values = values_at(spots, VERTICES @ slope + 7)
     np.testing.assert_allclose(values, points @ slope + 7, atol=1e-5)
 
 
