@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
+
+from pointgen import load
 
 
 def test_the_table_has_the_run_and_what_it_must_beat(pointgen, image_run, tmp_path):
@@ -26,6 +29,24 @@ def test_the_same_seed_gives_the_same_table(pointgen, image_run):
     arguments = ("evaluate", image_run, "--points", 48, "--emd", "none", "--json")
     first, second = (json.loads(pointgen(*arguments).out) for _ in range(2))
     assert first == second and "EMD" not in first["scores"]["model"]["mean"]
+
+
+def test_a_run_with_a_published_encoder_needs_nothing_else(pointgen, image_run, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    size = {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1]}
+    published = transformers.ResNetModel(transformers.ResNetConfig(**size, layer_type="basic"))
+    published.save_pretrained(tmp_path / "net")
+    config, run = image_run.parent / "config.toml", tmp_path / "run"
+    encoder = f'{{kind="transformers", name="{tmp_path / "net"}", image_size=32}}'
+    options = ("--set", f"model.condition.image={encoder}", "--set", "data.size=32")
+    assert pointgen("train", config, "--out", run, *options).status == 0
+    weights = load(run).conditioner.encoder.network.state_dict()
+    assert all(torch.equal(weights[name], own) for name, own in published.state_dict().items())
+    (tmp_path / "net").rename(tmp_path / "gone")
+    result = pointgen("generate", run, "-o", tmp_path / "a.npy", "-n", 2, "--points", 8)
+    assert result.status == 0, result.err
+    again = pointgen("train", config, "--out", tmp_path / "b", *options)
+    assert again.status == 2 and "net: cannot be loaded" in again.err
 
 
 def test_a_run_without_pictures_needs_a_reference(pointgen, run):
