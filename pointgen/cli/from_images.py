@@ -11,6 +11,7 @@ from pointgen.cli.console import progress
 from pointgen.cli.rows import table
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from pointgen.batch import Batch
@@ -142,7 +143,7 @@ def _baselines(
     images: Tensor,
     training: CloudDataset,
     num_points: int,
-    device: str,
+    device: torch.device,
     seed: int,
 ) -> dict[str, Tensor]:
     import numpy as np
