@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from pointgen.files import read_clouds as read
     from pointgen.files import write_clouds as write
     from pointgen.metrics.evaluate import Scoring, evaluate
+    from pointgen.training import train
     from pointgen.training.checkpoint import load
     from pointgen.view import show
 
-__all__ = ["Scoring", "evaluate", "load", "read", "read_config", "show", "write"]
+__all__ = ["Scoring", "evaluate", "load", "read", "read_config", "show", "train", "write"]
 
 HOMES = {
     "Scoring": ("pointgen.metrics.evaluate", "Scoring"),
@@ -30,6 +31,7 @@ HOMES = {
     "read": ("pointgen.files", "read_clouds"),
     "read_config": ("pointgen.config", "read_config"),
     "show": ("pointgen.view", "show"),
+    "train": ("pointgen.training", "train"),
     "write": ("pointgen.files", "write_clouds"),
 }
 

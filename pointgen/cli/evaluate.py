@@ -10,6 +10,7 @@ import typer
 
 from pointgen.cli.console import HTML, check_free, print_json, refuse, say, write_json
 from pointgen.cli.from_images import Asked, from_images
+from pointgen.cli.from_shapes import from_shapes
 from pointgen.cli.inputs import is_run, read_shapes
 from pointgen.cli.options import (
     Device,
@@ -60,7 +61,7 @@ def evaluate(
         Path | None,
         typer.Argument(
             help="A run (the held-out shapes of its data), a file or a folder. Left out, the "
-            "samples are a run that turns pictures into clouds: it is shown held-out pictures."
+            "samples are a run, which is shown held-out pictures or shapes of its data."
         ),
     ] = None,
     emd: Annotated[
@@ -132,7 +133,8 @@ def evaluate(
 ) -> None:
     """Score clouds against real ones: 1-NNA, COV, MMD and JSD, or pair by pair.
 
-    Of a run alone: its clouds for held-out pictures, beside retrieval and the mean cloud.
+    Of a run alone: its clouds for held-out pictures, beside retrieval and the mean cloud; or its
+    reconstructions of held-out shapes; or what it makes of them once they are damaged.
 
     An evaluation that was interrupted goes on where it was when it is called again.
     """
@@ -160,7 +162,7 @@ def evaluate(
             seed,
             likelihood,
         )
-        result, text = from_images(samples, asked)
+        result, text = _alone(samples, asked, of_pictures)
         _publish(result, text, out, json)
         return
     if pairs:
@@ -221,6 +223,22 @@ def evaluate(
         save_sheet_page(html, sheet, made, real, origin)
         say(f"wrote {html}")
     work.store.close()  # last: what could not be written costs no more than another try
+
+
+def _alone(
+    run: Path, asked: Asked, of_pictures: dict[str, object]
+) -> tuple[dict[str, object], str]:
+    """Score what a run makes of its own held-out pictures, or of its held-out shapes."""
+    from pointgen.training.checkpoint import load
+    from pointgen.training.making import answers_pictures
+
+    if not is_run(run):
+        raise ValueError(f"{run}: expected a run where there is no REFERENCE")
+    model = load(run, device=torch_device(asked.device), weights=asked.weights)
+    if answers_pictures(model):
+        return from_images(run, model, asked)
+    refuse(of_pictures, "is of a run that turns pictures into clouds")
+    return from_shapes(run, model, asked)
 
 
 def _scoring(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import progress
 from pointgen.cli.options import Split, Weights
-from pointgen.devices import torch_device
+from pointgen.cli.rows import table
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from pointgen.batch import Batch
@@ -55,33 +56,24 @@ class Asked:
     likelihood: bool
 
 
-def from_images(run: Path, asked: Asked) -> tuple[dict[str, Any], str]:
+def from_images(run: Path, model: PointCloudModel, asked: Asked) -> tuple[dict[str, Any], str]:
     """Score a run's clouds for held-out pictures, by category.
 
     Returns:
         The scores for programs, and the same as a table.
-
-    Raises:
-        ValueError: The run takes no pictures.
     """
     from pointgen.batch import collate
     from pointgen.datasets import RenderingsConfig
     from pointgen.metrics.by_category import by_category
     from pointgen.metrics.pairs import DEFINITIONS_OF_PAIRS, Threshold, reconstruction_scores
     from pointgen.models import ImageConditioned
-    from pointgen.training.checkpoint import load, read_run
+    from pointgen.training.checkpoint import read_run
     from pointgen.training.making import usual_code
 
     near = Threshold.parse(asked.threshold)
     data = read_run(run).data
-    on = torch_device(asked.device)
-    model = load(run, device=on, weights=asked.weights)
-    if not (
-        isinstance(model, ImageConditioned)
-        and model.image_size is not None
-        and isinstance(data, RenderingsConfig)
-    ):
-        raise ValueError(f"{run}: takes no pictures; what it makes is scored against a REFERENCE")
+    on = next(model.parameters()).device
+    assert isinstance(model, ImageConditioned) and isinstance(data, RenderingsConfig)
     if asked.code is None:
         asked = replace(asked, code=usual_code(model))
     plain: dict[str, Any] = {"augment": False, "num_points": asked.points or data.num_points}
@@ -152,7 +144,7 @@ def _baselines(
     images: Tensor,
     training: CloudDataset,
     num_points: int,
-    device: str,
+    device: torch.device,
     seed: int,
 ) -> dict[str, Tensor]:
     import numpy as np
@@ -219,28 +211,13 @@ def _preferred(model: ImageConditioned, batch: Batch, seed: int) -> float:
 
 
 def _table(result: dict[str, Any]) -> str:
-    from pointgen.metrics.by_category import SHOWN, heading
-
-    scores = result["scores"]
-    first = next(iter(scores.values()))
-    shown = [name for name in SHOWN if name in first["mean"]]
-    heads = [heading(name) for name in shown]
-    lines = [
+    heading = (
         f"{result['run']}: clouds from {result['shapes']} pictures of the {result['split']} split, "
         f"{result['points']} points, code: {result['code']}"
-    ]
-    for category in first:
-        lines.append("")
-        lines.append(f"{category:<22}" + "".join(f"{head:>12}" for head in heads))
-        for name, of in scores.items():
-            values = (SHOWN[key] * of[category][key] for key in shown)
-            lines.append(f"  {name:<20}" + "".join(f"{value:>12.4g}" for value in values))
+    )
+    lines = table(heading, result)
     if "right_picture_likelier" in result:
         share = 100 * result["right_picture_likelier"]
-        lines += [
-            "",
-            f"log p(cloud | picture) prefers the right one of two pictures: {share:.1f} %",
-        ]
-    lines += ["", f"Threshold of the F-score: {result['threshold']}."]
-    lines += [f"{name}: {result['definitions'][name]}" for name in (*shown, *scores)]
+        said = f"log p(cloud | picture) prefers the right one of two pictures: {share:.1f} %"
+        lines += ["", said]
     return "\n".join(lines)

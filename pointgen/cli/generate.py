@@ -32,7 +32,7 @@ def generate(
     run: Run,
     out: Out,
     count: Count = 16,
-    points: Points = 2048,
+    points: Points = None,
     seed: Seed = 0,
     steps: Steps = None,
     temperature: Annotated[

@@ -10,7 +10,7 @@ import typer
 from pointgen.cli.console import progress
 from pointgen.cli.encoding import autoencoder, read_inputs
 from pointgen.cli.options import Count, Device, Force, Json, Out, Points, Run, Seed, Steps, Weights
-from pointgen.cli.sampling import solver_with
+from pointgen.cli.sampling import points_for, solver_with
 from pointgen.cli.writing import write_results
 from pointgen.devices import torch_device
 
@@ -28,7 +28,7 @@ def interpolate(
     second: Annotated[Path, typer.Argument(help="A cloud or mesh to end at.")],
     out: Out,
     count: Count = 8,
-    points: Points = 2048,
+    points: Points = None,
     seed: Seed = 0,
     steps: Steps = None,
     weights: Weights = "model",
@@ -44,6 +44,7 @@ def interpolate(
     check_target(out, force=force)
     on = torch_device(device)
     model, encoded = autoencoder(run, on, weights, seed)
+    num_points = points_for(model, points)
     shapes = read_inputs([first, second], seed)
     if len(shapes.points) != 2:
         raise ValueError(
@@ -60,7 +61,7 @@ def interpolate(
             # The same noise for every cloud, so that only the shape changes on the way.
             noise = torch.Generator().manual_seed(seed)
             cloud = model.decode(
-                code.unsqueeze(0), points, generator=noise, solver=solver_with(steps)
+                code.unsqueeze(0), num_points, generator=noise, solver=solver_with(steps)
             )
             clouds.append(_blend(start_frame, end_frame, share).undo(cloud[0].cpu()))
             advance(len(clouds), count)

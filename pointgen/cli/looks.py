@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pointgen.cli.console import say
+from pointgen.cli.encoding import seeing
 from pointgen.cli.inputs import is_run, read_shapes
 from pointgen.cli.sampling import sample, solved
 from pointgen.devices import torch_device
@@ -58,7 +59,7 @@ def looked_up(
     from pointgen.view.clouds import Shape
 
     if is_run(path):
-        return _from_run(path, points or 2048, seed, device, frames)
+        return _from_run(path, points, seed, device, frames)
     found = read_shapes(path, num_points=points, seed=seed, surfaces=True)
     count = len(found.points)
     colours = found.colours or [None] * count
@@ -122,7 +123,7 @@ def coloured(
     return [[replace(shape, colours=next(each)) for shape in look.shapes] for look in looks]
 
 
-def _from_run(run: Path, points: int, seed: int, device: str, frames: int | None) -> Look:
+def _from_run(run: Path, points: int | None, seed: int, device: str, frames: int | None) -> Look:
     from pointgen.training.checkpoint import load
     from pointgen.view.clouds import Shape
 
@@ -175,15 +176,17 @@ def _densities(
     from pointgen.models.around import pointflow_of
     from pointgen.training.checkpoint import load
 
-    model = pointflow_of(load(run, device=torch_device(device)))
+    on = torch_device(device)
+    model = pointflow_of(load(run, device=on))
     if model is None:
         raise ValueError(f"--model {run}: expected a PointFlow, whose points have densities")
-    on = next(model.parameters()).device
+    as_seen = seeing(run, on, seed=0)
     values = []
     for cloud in clouds:
-        points = torch.as_tensor(cloud, device=on)[None]
         with torch.no_grad():
-            code = model.encode(points)
+            seen, frame = as_seen(cloud)
+            code = model.encode(seen)
+            points = torch.from_numpy(frame.apply(cloud)).to(on).unsqueeze(0)
             values.append(model.points.log_prob(points, code.unsqueeze(1))[0].cpu().numpy())
     low, high = np.quantile(np.concatenate(values), [0.02, 0.98])
     return values, (float(low), float(high))

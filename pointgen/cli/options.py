@@ -36,7 +36,10 @@ Out = Annotated[
     ),
 ]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="How many clouds.")]
-Points = Annotated[int, typer.Option(min=1, help="Points of each cloud.")]
+Points = Annotated[
+    int | None,
+    typer.Option(min=1, help="Points of each cloud. Default: 2048, or as many as the model has."),
+]
 OptionalPoints = Annotated[int | None, typer.Option(min=1, help="Points of each cloud.")]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")

@@ -11,12 +11,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pointgen.flows.solver import Solver
-    from pointgen.models import Condition, PointCloudModel
+    from pointgen.models import Autoencoder, Condition, PointCloudModel
     from pointgen.processes import Share
 
-__all__ = ["sample", "solved", "solver_with"]
+__all__ = ["points_for", "sample", "solved", "solver_with"]
 
+USUAL_POINTS = 2048
 CHUNK = 16  # clouds with noise of their own seed: what one process draws at a time
+
+
+def points_for(model: PointCloudModel | Autoencoder, wanted: int | None) -> int:
+    """Return how many points a cloud of the model is to have, where nobody says too."""
+    from pointgen.training.making import most_points
+
+    return wanted or most_points(model, USUAL_POINTS)
 
 
 def solver_with(steps: int | None) -> Solver | None:
@@ -29,7 +37,7 @@ def solver_with(steps: int | None) -> Solver | None:
 def sample(
     model: PointCloudModel,
     count: int,
-    num_points: int,
+    num_points: int | None,
     *,
     seed: int,
     temperature: float = 1.0,
@@ -58,7 +66,7 @@ def sample(
 
     if frames is not None and not isinstance(model, Watchable):
         raise ValueError("frames: this model's clouds are not carried from noise over a time")
-    share = share or ALONE
+    share, num_points = share or ALONE, points_for(model, num_points)
     shape = (count, num_points, 3) if frames is None else (count, frames, num_points, 3)
     clouds = torch.full(shape, torch.nan, dtype=torch.float32)
     pieces = clouds.split(CHUNK)

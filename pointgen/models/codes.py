@@ -10,18 +10,24 @@ from pointgen.flows.base import Transform
 __all__ = ["between", "great_circle"]
 
 
-def between(first: Tensor, second: Tensor, count: int, transform: Transform | None) -> Tensor:
+def between(
+    first: Tensor,
+    second: Tensor,
+    count: int,
+    transform: Transform | None = None,
+    context: Tensor | None = None,
+) -> Tensor:
     """Return codes (count, C) on the way from one code (C,) to another, ends included.
 
-    With the transform of a prior the way is the great circle in its noise space, whose points are
-    as typical as its ends; without, a straight line.
+    With the transform of a prior, and the context (1, W) that it may be given, the way is the great
+    circle in its noise space, whose points are as typical as its ends; without, a straight line.
     """
     ends = torch.stack([first, second])
     share = torch.linspace(0, 1, count, dtype=ends.dtype, device=ends.device).unsqueeze(1)
     if transform is None:
         return torch.lerp(ends[:1], ends[1:], share)
-    noise, _ = transform(ends)
-    return transform.inverse(great_circle(noise[:1], noise[1:], share))
+    first_noise, second_noise = transform.to_noise(ends, context).split(1)
+    return transform.inverse(great_circle(first_noise, second_noise, share), context)
 
 
 def great_circle(first: Tensor, second: Tensor, share: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pointgen.batch import Batch
 from pointgen.models.base import Condition
-from pointgen.networks import ImageEncoderConfig
+from pointgen.networks import ImageBackboneConfig, ImageEncoderConfig
 
 __all__ = ["Conditioner", "ConditionerConfig", "given"]
 
@@ -35,6 +35,16 @@ class ConditionerConfig(BaseModel):
         if self.image is None and not self.categories:
             raise ValueError("expected image or categories, got neither")
         return self
+
+    def found(self) -> ConditionerConfig:
+        """Return the config with the architecture of a published image encoder in it.
+
+        Raises:
+            ValueError: The encoder cannot be had.
+        """
+        if not isinstance(self.image, ImageBackboneConfig):
+            return self
+        return self.model_copy(update={"image": self.image.found()})
 
     def build(self) -> Conditioner:
         """Build the network; its image encoder's weights are random, or downloaded."""

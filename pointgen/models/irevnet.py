@@ -144,7 +144,7 @@ class IRevNetClassifier(NotGenerative):
     @torch.no_grad()
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
         """Return codes (count, C) on the straight way from one code (C,) to another."""
-        return between(first, second, count, None)
+        return between(first, second, count)
 
     def _logits(self, points: Tensor) -> Tensor:
         seen = functional.relu(self.norm(self._features(points)))  # (B, M, C)

@@ -320,7 +320,8 @@ class PointFlow(PointCloudModel):
     @torch.no_grad()
     def between(self, first: Tensor, second: Tensor, count: int) -> Tensor:
         """Return codes (count, C) on the way from one code (C,) to another, ends included."""
-        return between(first, second, count, None if self.prior is None else self.prior.transform)
+        transform = None if self.prior is None else self.prior.transform
+        return between(first, second, count, transform, self._context(Condition(), 1))
 
     def _prior(self) -> Flow:
         if self.prior is None:

@@ -33,7 +33,7 @@ def choose_codes(prior: Flow, noise: Tensor, condition: Condition, context: Cont
         noise = torch.cat([torch.zeros_like(noise[:, :1]), noise[:, 1:]], dim=1)
     codes = _decoded(prior, noise, condition, context)  # (B, draws, C)
     if condition.code != "mode":
-        return codes.mean(1)
+        return codes.nanmean(1)  # of those that could be solved
     given = context(condition, count)
     given = None if given is None else given.repeat_interleave(draws, 0)
     solved = codes.isfinite().all(-1)  # what could not be solved is no candidate

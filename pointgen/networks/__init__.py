@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pointgen.networks.concatsquash import ConcatSquashConfig
 from pointgen.networks.film import FilmConfig
-from pointgen.networks.image_backbone import ImageBackboneConfig
+from pointgen.networks.image_backbone import ImageBackbone, ImageBackboneConfig
 from pointgen.networks.image_resnet import ImageResNetConfig
 from pointgen.networks.pointnet import PointNetConfig
 from pointgen.networks.residual import ResidualConfig
@@ -17,6 +17,7 @@ __all__ = [
     "EncoderConfig",
     "FieldConfig",
     "FilmConfig",
+    "ImageBackbone",
     "ImageBackboneConfig",
     "ImageEncoderConfig",
     "ImageResNetConfig",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -26,14 +29,44 @@ class ImageBackboneConfig(BaseModel):
     """Width and height of the pictures, pixels."""
     frozen: bool = True
     """Leave its weights as they are; training is far faster, and needs far fewer pictures."""
+    architecture: str | None = None
+    """Its config.json; found when training begins, so that a run is loaded without the hub."""
 
-    def build(self) -> ImageBackbone:
+    def found(self) -> ImageBackboneConfig:
+        """Return the config with the network's architecture in it.
+
+        Raises:
+            ValueError: transformers is not installed, or the network cannot be had.
+        """
+        with _explained(self.name) as transformers:
+            known = transformers.AutoConfig.from_pretrained(self.name, trust_remote_code=False)
+        return self.model_copy(update={"architecture": known.to_json_string(use_diff=True)})
+
+    def published(self) -> nn.Module:
         """Load the network; the first time its weights are downloaded.
 
         Raises:
             ValueError: transformers is not installed, or the network cannot be had.
         """
-        return ImageBackbone(_loaded(self.name), self)
+        with _explained(self.name) as transformers:
+            # Neither code of the model's own nor pickled weights: one from a stranger is safe.
+            network: nn.Module = transformers.AutoModel.from_pretrained(
+                self.name, trust_remote_code=False, use_safetensors=True
+            )
+        return network.to(torch.get_default_dtype())
+
+    def build(self) -> ImageBackbone:
+        """Build the network: of an architecture that is known with random weights, else published.
+
+        Raises:
+            ValueError: transformers is not installed, or the network cannot be had.
+        """
+        if self.architecture is None:
+            return ImageBackbone(self.published(), self)
+        with _explained(self.name) as transformers:
+            known = transformers.AutoConfig.for_model(**json.loads(self.architecture))
+            network: nn.Module = transformers.AutoModel.from_config(known, trust_remote_code=False)
+        return ImageBackbone(network.to(torch.get_default_dtype()), self)
 
 
 class ImageBackbone(nn.Module):
@@ -44,24 +77,41 @@ class ImageBackbone(nn.Module):
 
     def __init__(self, network: nn.Module, config: ImageBackboneConfig) -> None:
         super().__init__()
+        self.config = config
         self.image_size = config.image_size
         self.frozen = config.frozen
         self.network = network
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
         network.requires_grad_(not self.frozen)
-        found = self.eval()(torch.zeros(1, 3, self.image_size, self.image_size))
-        self.features = found.shape[-1]
+        self.features = self.eval()(self._blank()).shape[-1]
         if not self.frozen:
-            self._leave_out_what_is_not_used(found)
+            self._leave_out_what_is_not_used()
         self.train()
 
-    def _leave_out_what_is_not_used(self, found: Tensor) -> None:
+    def take_published(self) -> None:
+        """Load the published weights, which are downloaded the first time.
+
+        Raises:
+            ValueError: They cannot be had, or are of another network.
+        """
+        try:
+            self.network.load_state_dict(self.config.published().state_dict())
+        except RuntimeError as error:  # of torch, with a line for each tensor
+            raise ValueError(
+                f"image encoder {self.config.name}: is no longer the network of this config"
+            ) from error
+
+    def _leave_out_what_is_not_used(self) -> None:
         """Freeze what features do not depend on: several processes wait for all gradients."""
-        found.sum().backward()
+        with torch.enable_grad():  # also where a notebook loads a run without
+            self(self._blank()).sum().backward()
         for parameter in self.network.parameters():
             parameter.requires_grad_(parameter.grad is not None)
         self.zero_grad()
+
+    def _blank(self) -> Tensor:
+        return torch.zeros(1, 3, self.image_size, self.image_size)
 
     def train(self, mode: bool = True) -> ImageBackbone:
         """Set the mode; a frozen network stays in eval mode."""
@@ -83,19 +133,17 @@ class ImageBackbone(nn.Module):
         return pooled.flatten(1)
 
 
-def _loaded(name: str) -> nn.Module:
+@contextmanager
+def _explained(name: str) -> Iterator[Any]:
+    """Yield the library, and say in one line what it cannot do with a network."""
     try:
-        from transformers import AutoModel
+        import transformers
     except ImportError as error:
         raise ValueError(
             "an image encoder of kind 'transformers' needs: pip install transformers"
         ) from error
     try:
-        # Neither code of the model's own nor pickled weights: a config from a stranger is safe.
-        network: nn.Module = AutoModel.from_pretrained(
-            name, trust_remote_code=False, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError) as error:
+        yield transformers
+    except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"image encoder {name}: cannot be loaded ({reason[:300]})") from error
-    return network.to(torch.get_default_dtype())

@@ -29,10 +29,10 @@ from pointgen.training.making import (
     usual_code,
 )
 
-__all__ = ["ROWS", "Pairs", "accuracy", "has_pairs", "score_pairs", "score_set"]
+__all__ = ["ROWS", "Measure", "Pairs", "accuracy", "has_pairs", "score_pairs", "score_set"]
 
+ONE_PERCENT = Threshold.parse("1%")
 MOST_POINTS = 2048  # of a cloud: with twice as many it would take twice the time
-THRESHOLD = Threshold.parse("1%")
 ROWS = {
     "reconstruction": "this run's cloud for the code of the held-out one",
     "from the picture": "this run's cloud for the held-out picture",
@@ -48,17 +48,37 @@ ROWS = {
 
 
 @dataclass(frozen=True)
+class Measure:
+    """How clouds are compared with their truth.
+
+    Attributes:
+        points: of a cloud, at most.
+        seen: points of a held-out cloud that the model is shown; None: all.
+        threshold: of the F-score.
+        emd_error: largest relative error of EMD; None leaves it out, as it is slow. So do clouds
+            of unequal numbers of points, such as damaged ones.
+    """
+
+    points: int = MOST_POINTS
+    seen: int | None = None
+    threshold: Threshold = ONE_PERCENT
+    emd_error: float | None = None
+
+
+@dataclass(frozen=True)
 class Pairs:
     """Scores of clouds against their own truth.
 
     Attributes:
         shapes: how many were compared.
         failed: how many more the model could not solve.
+        threshold: of the F-score, in words.
         scores: mean by row, category and name; see `by_category`.
     """
 
     shapes: int
     failed: int
+    threshold: str
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
 
     @property
@@ -74,7 +94,7 @@ class Pairs:
         return {
             "shapes": self.shapes,
             "failed": self.failed,
-            "threshold": THRESHOLD.description,
+            "threshold": self.threshold,
             "scores": self.scores,
             "definitions": self.definitions,
         }
@@ -134,9 +154,10 @@ def score_pairs(
     count: int,
     *,
     seed: int,
+    measure: Measure = Measure(),
     advance: Advance | None = None,
 ) -> Pairs:
-    """Score what the model makes of at most `count` held-out shapes, without EMD, which is slow.
+    """Score what the model makes of at most `count` held-out shapes.
 
     Raises:
         ValueError: None could be solved.
@@ -144,11 +165,12 @@ def score_pairs(
     device = next(model.parameters()).device
     batch = collate([held_out[place] for place in evenly(held_out, count)])
     assert batch.target is not None and batch.label is not None
-    points = min(batch.target.shape[1], MOST_POINTS)
+    points = min(batch.target.shape[1], measure.points)
+    seen = batch.points[:, : measure.seen].to(device)
     rows: dict[str, Tensor] = {}
     if isinstance(model, Autoencoder):
         rows["reconstruction"] = reconstructed(
-            model, batch.points.to(device), points, generator=Generator().manual_seed(seed)
+            model, seen, points, generator=Generator().manual_seed(seed)
         )
     if answers_pictures(model) and batch.image is not None:
         rows["from the picture"] = from_pictures(
@@ -162,7 +184,7 @@ def score_pairs(
     if isinstance(model, Restorer):
         noise = Generator().manual_seed(seed)
         for task in model.tasks:
-            given = model.damaged(batch.points.to(device), task, generator=noise)
+            given = model.damaged(seen, task, generator=noise)
             rows[f"to {task}"] = given.cpu()
             rows[task] = restored(model, given, task, points, generator=noise)
     solved = torch.stack([clouds.isfinite().flatten(1).all(1) for clouds in rows.values()]).all(0)
@@ -173,10 +195,21 @@ def score_pairs(
     # The points of a scan may be in an order, of which the first ones are only one end.
     thin = torch.randperm(batch.target.shape[1], generator=Generator().manual_seed(seed))[:points]
     truth = batch.target[solved][:, thin]
+    compared = {
+        name: clouds[solved] if clouds.shape[1] <= points else clouds[solved][:, thin]
+        for name, clouds in rows.items()
+    }
+    alike = all(clouds.shape == truth.shape for clouds in compared.values())
     scores = {}
-    for name, clouds in rows.items():
-        chosen = clouds[solved]
-        chosen = chosen if chosen.shape[1] <= points else chosen[:, thin]
-        found = reconstruction_scores(chosen, truth, threshold=THRESHOLD, emd_error=None)
+    for done, (name, clouds) in enumerate(compared.items(), start=1):
+        found = reconstruction_scores(
+            clouds,
+            truth,
+            threshold=measure.threshold,
+            emd_error=measure.emd_error if alike else None,
+        )
         scores[name] = by_category(found, batch.label[solved], held_out.categories)
-    return Pairs(int(solved.sum()), int((~solved).sum()), scores)
+        if advance is not None:
+            advance(done, len(compared))
+    said = measure.threshold.description
+    return Pairs(int(solved.sum()), int((~solved).sum()), said, scores)

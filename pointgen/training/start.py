@@ -28,6 +28,7 @@ from pointgen.devices import torch_device
 from pointgen.models import HybridConfig, InterpretationConfig, PointFlowConfig
 from pointgen.models.around import pointflow_of
 from pointgen.models.interpretation import Interpretation
+from pointgen.networks import ImageBackbone
 from pointgen.processes import node_by_node
 from pointgen.training.checkpoint import load, load_weights, read_run
 from pointgen.training.folder import check_folder, claimed
@@ -146,13 +147,19 @@ def _say_other_precision(config: TrainConfig, reporter: Reporter) -> None:
 
 
 def _known(experiment: Experiment) -> Experiment:
-    """Return an experiment with the model of the run that it interprets, if it does so.
+    """Return an experiment with what its model is made of, so that a run holds all of it.
+
+    That is the model of the run that it interprets, or its published image encoder.
 
     Raises:
         RunError: That is no run.
-        ValueError: It has no codes to interpret, or its shapes stand in other frames.
+        ValueError: It has no codes to interpret, or its shapes stand in other frames; or the image
+            encoder cannot be had.
     """
     model = experiment.model
+    if isinstance(model, PointFlowConfig) and model.condition is not None:
+        model = model.model_copy(update={"condition": model.condition.found()})
+        return experiment.model_copy(update={"model": model})
     if not isinstance(model, InterpretationConfig) or model.run is None:
         return experiment
     found = read_run(model.run)
@@ -231,6 +238,9 @@ def _prepared(
         interpreted = pointflow_of(load(model.config.run))
         assert interpreted is not None, "checked with its config"
         model.flow.load_state_dict(interpreted.state_dict())  # units come with weights
+    for part in model.modules():
+        if isinstance(part, ImageBackbone):
+            part.take_published()
     if init is not None:
         load_weights(model, init)
 

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
+
+from pointgen import load
 
 
 def test_the_table_has_the_run_and_what_it_must_beat(pointgen, image_run, tmp_path):
@@ -28,9 +31,51 @@ def test_the_same_seed_gives_the_same_table(pointgen, image_run):
     assert first == second and "EMD" not in first["scores"]["model"]["mean"]
 
 
-def test_a_run_without_pictures_needs_a_reference(pointgen, run):
-    result = pointgen("evaluate", run)
-    assert result.status == 2 and "REFERENCE" in result.err
+def test_a_run_with_a_published_encoder_needs_nothing_else(pointgen, image_run, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    size = {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1]}
+    published = transformers.ResNetModel(transformers.ResNetConfig(**size, layer_type="basic"))
+    published.save_pretrained(tmp_path / "net")
+    config, run = image_run.parent / "config.toml", tmp_path / "run"
+    encoder = f'{{kind="transformers", name="{tmp_path / "net"}", image_size=32}}'
+    options = ("--set", f"model.condition.image={encoder}", "--set", "data.size=32")
+    assert pointgen("train", config, "--out", run, *options).status == 0
+    weights = load(run).conditioner.encoder.network.state_dict()
+    assert all(torch.equal(weights[name], own) for name, own in published.state_dict().items())
+    (tmp_path / "net").rename(tmp_path / "gone")
+    result = pointgen("generate", run, "-o", tmp_path / "a.npy", "-n", 2, "--points", 8)
+    assert result.status == 0, result.err
+    again = pointgen("train", config, "--out", tmp_path / "b", *options)
+    assert again.status == 2 and "net: cannot be loaded" in again.err
+
+
+def test_a_run_without_pictures_is_scored_by_its_reconstructions(pointgen, run):
+    result = pointgen("evaluate", run, "--points", 96, "--json")  # more than it is shown
+    assert result.status == 0, result.err
+    found = json.loads(result.out)
+    assert found["shapes"] == 4 and found["points"] == 96 and found["failed"] == 0
+    rows = {name: of["mean"] for name, of in found["scores"].items()}
+    assert list(rows) == ["reconstruction", "another shape", "same surface"]
+    for score in ("CD", "CD-L1", "EMD"):
+        assert 0 < rows["same surface"][score] < rows["another shape"][score]
+    seen = pointgen("evaluate", run, "--split", "val", "--emd", "none")
+    assert "2 shapes of the val split, 64 points" in seen.out and "EMD" not in seen.out
+
+
+def test_a_restorer_is_scored_by_what_it_restores(pointgen, restorer):
+    result = pointgen("evaluate", restorer, "--json")
+    assert result.status == 0, result.err
+    rows = json.loads(result.out)["scores"]
+    assert {"complete", "to complete", "denoise", "upsample", "same surface"} <= rows.keys()
+    assert "EMD" not in rows["complete"]["mean"]  # a cloud without a side has fewer points
+
+
+def test_what_makes_nothing_of_shapes_needs_a_reference(pointgen, drawing_run, tmp_path):
+    result = pointgen("evaluate", drawing_run)
+    assert result.status == 2 and "scored against a REFERENCE" in result.err
+    np.save(tmp_path / "a.npy", np.zeros((2, 8, 3)))
+    result = pointgen("evaluate", tmp_path / "a.npy")
+    assert result.status == 2 and "expected a run where there is no REFERENCE" in result.err
 
 
 def test_options_of_sets_need_a_reference(pointgen, image_run):

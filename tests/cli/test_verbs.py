@@ -92,6 +92,16 @@ def test_reconstruct_undoes_the_frame_of_each_shape(pointgen, config, tmp_path):
     assert np.abs(cloud.mean(0) - far.mean(0)).max() < 100
 
 
+def test_a_model_of_fewer_points_than_usual_makes_as_many_as_it_can(pointgen, image_run, tmp_path):
+    config, run = image_run.parent / "config.toml", tmp_path / "run"
+    small = 'kind="cflow", image_size=16, points=64, levels=2, steps=1, width=8'
+    options = ("--set", f"model={{{small}}}", "--set", "train.report=false")
+    assert pointgen("train", config, "--out", run, *options).status == 0
+    assert pointgen("generate", run, "-o", tmp_path / "a.npy", "-n", 2).status == 0
+    assert np.load(tmp_path / "a.npy").shape == (2, 64, 3)
+    assert pointgen("view", run, "--png", tmp_path / "a.png").status == 0
+
+
 def test_interpolate(pointgen, run, tmp_path):
     rng = np.random.default_rng(0)
     for name in "ab":

@@ -57,6 +57,22 @@ def test_distance_and_density_say_their_scale(pointgen, clouds, run):
     assert dense.status == 0 and "nats" in dense.err
 
 
+def test_density_is_that_of_a_cloud_in_the_frame_of_the_run(pointgen, config, clouds):
+    """Where the training scales each shape, size and place change no density."""
+    run, png = clouds / "run", clouds / "out.png"
+    options = ("--set", "data.normalize=shape_bbox", "--set", "train.report=false")
+    assert pointgen("train", config, "--out", run, *options).status == 0
+    cloud = np.random.default_rng(0).random((50, 3)).astype(np.float32)
+    np.save(clouds / "near.npy", cloud)
+    np.save(clouds / "far.npy", 64 * (cloud + 2))
+    near, far = (
+        pointgen("view", clouds / f"{name}.npy", "--png", png, "--force", "--color", "density",
+                 "--model", run).err
+        for name in ("near", "far")
+    )  # fmt: skip
+    assert "log p" in near and near == far
+
+
 def test_one_scale_of_colours_serves_all_inputs(pointgen, clouds):
     """One file is the other's measure, so its points are all of the darkest colour."""
     both = (clouds / "plain.ply", clouds / "rich.ply")

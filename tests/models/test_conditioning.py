@@ -9,6 +9,7 @@ from pointgen.models import Condition, ImageConditioned, PointFlowConfig, SeesIm
 from pointgen.models.cnf import CnfConfig
 from pointgen.models.conditioning import ConditionerConfig
 from pointgen.models.flows import NoPrior
+from pointgen.models.prior import choose_codes
 from pointgen.networks import (
     ConcatSquashConfig,
     ImageResNetConfig,
@@ -109,6 +110,25 @@ def test_samples_for_one_picture_differ_and_means_do_less(trained):
 
     assert spread() > 0
     assert spread(code="mean") < spread()
+
+
+def test_the_mean_is_of_the_codes_that_were_solved():
+    model, condition = pointflow().eval(), Condition(code="mean")
+    prior, noise = model.prior, torch.randn(2, 8, 3)
+    wanted = choose_codes(prior, noise[:, 1:], condition, model._context)
+    noise[:, 0] = torch.nan
+    torch.testing.assert_close(choose_codes(prior, noise, condition, model._context), wanted)
+
+
+@pytest.mark.parametrize("objective", ["matching", "likelihood"])
+def test_codes_between_two_start_and_end_there(objective):
+    model = pointflow(objective=objective).eval()
+    with torch.no_grad():  # or the flows hardly move anything
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    first, second = torch.randn(2, 3)
+    way = model.between(first, second, 5)
+    torch.testing.assert_close(way[[0, -1]], torch.stack([first, second]), atol=0.1, rtol=0)
 
 
 def test_the_mode_is_likelier_than_samples(trained):

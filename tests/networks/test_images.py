@@ -70,6 +70,30 @@ def test_a_backbone_has_the_published_weights(published):
     torch.testing.assert_close(one(image), other(image))
 
 
+def test_a_known_architecture_is_built_without_the_hub(published, tmp_path):
+    known = ImageBackboneConfig(name=published, image_size=32, frozen=False).found()
+    whole = known.build()
+    whole.take_published()
+    elsewhere = known.model_copy(update={"name": str(tmp_path / "nothing-here")})
+    with torch.no_grad():  # as a notebook may load a run
+        twin = elsewhere.build()
+    twin.load_state_dict(whole.state_dict())
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.equal(twin(image), whole(image))
+    assert [p.requires_grad for p in twin.parameters()] == [
+        p.requires_grad for p in whole.parameters()
+    ]
+
+
+def test_a_network_that_is_another_by_now_is_refused(published):
+    known = ImageBackboneConfig(name=published, image_size=32).found()
+    network = known.build()
+    wider = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1])
+    transformers.ResNetModel(wider).save_pretrained(published)
+    with pytest.raises(ValueError, match="no longer the network of this config"):
+        network.take_published()
+
+
 def test_a_name_that_is_nowhere_is_one_clear_error(tmp_path):
     with pytest.raises(ValueError, match="nothing-here: cannot be loaded"):
         ImageBackboneConfig(name=str(tmp_path / "nothing-here")).build()
