@@ -1,11 +1,21 @@
-"""Where to compute, by name."""
+"""Where to compute: devices by name, and how many cores there are for us."""
 
 from __future__ import annotations
 
-__all__ = ["torch_device"]
+import os
+import sys
+
+__all__ = ["cores", "torch_device"]
 
 # What there always is. Tests put another device in its place (`pytest --device`).
 PLAIN = "cpu"
+
+
+def cores() -> int:
+    """Return how many cores this process may use, which a container or batch system may limit."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def torch_device(name: str) -> str:

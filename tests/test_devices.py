@@ -1,9 +1,12 @@
 """Where to compute, and that the device of `--device` is another place than the CPU."""
 
+import os
+import sys
+
 import pytest
 import torch
 
-from pointgen.devices import torch_device
+from pointgen.devices import cores, torch_device
 
 
 def test_a_name_is_a_device_that_is_there(device):
@@ -11,6 +14,16 @@ def test_a_name_is_a_device_that_is_there(device):
     assert torch_device("auto") == ("cuda" if torch.cuda.is_available() else device.type)
     with pytest.raises(ValueError, match="device: expected auto, cpu or cuda, got tpu"):
         torch_device("tpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system limits a process to cores")
+def test_cores_are_those_that_a_process_may_use():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_nothing_crosses_unasked(device):

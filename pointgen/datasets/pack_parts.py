@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ import numpy as np
 from pointgen.datasets.pack_reading import Reader, Sampled, reader_of
 from pointgen.datasets.packed import chunk_bytes, create_rows, text
 from pointgen.datasets.settings import Progress, Split
+from pointgen.devices import cores
 from pointgen.files import atomic
 from pointgen.files.errors import library
 
@@ -120,7 +120,7 @@ def _is_whole(path: Path) -> bool:
 
 def _written(config: CloudsConfig, parts: Sequence[Part], chunk: int) -> Iterator[int]:
     write = partial(write_part, config, chunk)
-    processes = min(_cores(), MOST_PROCESSES, len(parts))
+    processes = min(cores(), MOST_PROCESSES, len(parts))
     if processes < 2:
         yield from map(write, parts)
         return
@@ -129,11 +129,6 @@ def _written(config: CloudsConfig, parts: Sequence[Part], chunk: int) -> Iterato
             yield from executor.map(write, parts)
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _cores() -> int:
-    """How many cores this process may use, which a container or batch system may limit."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _follow_the_parent() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from zlib import crc32
 import numpy as np
 
 from pointgen.datasets.settings import Progress
+from pointgen.devices import cores
 from pointgen.files import FileError, atomic, read_surface
 from pointgen.files.cache import user_cache
 from pointgen.files.mark import mark_of
@@ -97,7 +97,7 @@ def sample_meshes(
 
 def _results(jobs: Sequence[Job]) -> Iterator[str | None]:
     new = sum(not _is_done(job) for job in jobs)
-    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    processes = min(cores(), MOST_PROCESSES)
     if new < FEW or processes == 1:
         yield from map(sample_mesh, jobs)
         return

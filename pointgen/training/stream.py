@@ -15,9 +15,7 @@ the whole batch, instead of simply drawing what they need.
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
@@ -27,6 +25,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pointgen.batch import Batch, Item, collate
+from pointgen.devices import cores
 
 __all__ = ["Drawable", "Draws", "Shares", "Use", "batches", "mark", "mix", "share_size"]
 
@@ -136,19 +135,12 @@ def batches(
     loader = DataLoader(
         draws,
         batch_sampler=shares,
-        num_workers=min(workers, _cores()),
+        num_workers=min(workers, cores()),
         collate_fn=collate,
         pin_memory=pin_memory,
         worker_init_fn=_leave_signals_to_the_training,
     )
     return iter(loader)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use, which a container or batch system may limit."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _leave_signals_to_the_training(worker: int) -> None:

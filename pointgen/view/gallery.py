@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pointgen.devices import cores
 from pointgen.view.camera import Camera, Lens
 from pointgen.view.clouds import bounds, check_captions, grid_shape
 from pointgen.view.light import lamp, sky, visibility
@@ -70,7 +70,7 @@ class Gallery:
         """Return the gallery with these clouds (N_i, 3) of these colours (N_i, 3) in its cells."""
         size, strip = self._size, self._strip
         whole = Image.new("RGB", (self._columns * size, self._rows * (size + strip)), "white")
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             places = range(len(clouds))
             cells = pool.map(
                 lambda i: _cell(self._placed(i, clouds[i]), colours[i], camera, self._lenses[i]),

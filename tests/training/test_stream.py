@@ -89,6 +89,6 @@ def test_noise_of_steps_is_independent():
 
 
 def test_no_more_workers_than_cores(monkeypatch, recwarn):
-    monkeypatch.setattr("pointgen.training.stream._cores", lambda: 1)
+    monkeypatch.setattr("pointgen.training.stream.cores", lambda: 1)
     assert torch.equal(torch.cat(stream(workers=9)), torch.cat(stream()))
     assert not recwarn.list

@@ -7,7 +7,6 @@ with its cameras is complete.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from pointgen.datasets.renderings.layout import METADATA, NAMES, picture_name
 from pointgen.datasets.renderings.meshes import Subject, subjects
 from pointgen.datasets.renderings.shade import framed, render
 from pointgen.datasets.settings import Progress, Split
+from pointgen.devices import cores
 from pointgen.files import FileError, atomic
 from pointgen.files.errors import writing
 from pointgen.geometry.cameras import random_camera
@@ -134,7 +134,7 @@ def write_renderings(
     ]
     new = [job for job in jobs if not _is_done(job, force=force)]
     found, problems = len(jobs) - len(new), []
-    for done, problem in enumerate(_results(new, processes or os.cpu_count() or 1), start=1):
+    for done, problem in enumerate(_results(new, processes or cores()), start=1):
         if problem and config.on_error == "raise":
             raise ValueError(problem)
         if problem:
