@@ -9,12 +9,11 @@ from pointgen.datasets.cloud_files import CloudFilesConfig
 from pointgen.datasets.folders import existing_folder, listing, split_roots
 from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.hdf5_layouts import HDF5_SUFFIXES
-from pointgen.datasets.layouts import MESH_SUFFIXES
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.pc15k import Pc15kConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.settings import SPLITS, Split
-from pointgen.files import FileError, is_mesh
+from pointgen.files import MESH_SUFFIXES, FileError, is_mesh
 from pointgen.files.read import is_shown
 
 __all__ = ["detect", "splits_of"]

@@ -21,10 +21,10 @@ from pointgen.datasets.folders import (
 )
 from pointgen.datasets.settings import SPLITS, Split
 from pointgen.datasets.synsets import category_name
+from pointgen.files import MESH_SUFFIXES
 
-__all__ = ["MESH_SUFFIXES", "Division", "find_meshes", "hash_splits"]
+__all__ = ["Division", "find_meshes", "hash_splits"]
 
-MESH_SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb")
 SHAPENET_FILES = ("models/model_normalized.obj", "model.obj")  # version 2, version 1
 
 

@@ -9,15 +9,16 @@ from pydantic import Field, field_validator
 
 from pointgen.datasets.arrays import ArraySource, ShapeFile, usable
 from pointgen.datasets.folders import existing_folder
-from pointgen.datasets.layouts import MESH_SUFFIXES, Division, find_meshes
+from pointgen.datasets.layouts import Division, find_meshes
 from pointgen.datasets.settings import Categories, CloudConfig, Folder, Progress, Split
 from pointgen.datasets.surfaces import Job, cache_folder, cached_points, sample_meshes
+from pointgen.files import MESH_SUFFIXES
 
 __all__ = ["MeshesConfig"]
 
 
 class MeshesConfig(CloudConfig):
-    """Meshes (ply, obj, off, stl, glb), found by looking; see `find_meshes` for the layouts.
+    """Meshes (ply, obj, off, stl, glb, gltf), found by looking; see `find_meshes` for the layouts.
 
     Building samples the surfaces of the split, uniformly by area, where that is not yet done. The
     points keep the meshes' own units; the first two thirds are the pool of `points`, the last

@@ -25,9 +25,9 @@ from pointgen.files.surface import Surface
 if TYPE_CHECKING:
     import trimesh
 
-__all__ = ["is_mesh", "read_mesh", "read_surface"]
+__all__ = ["MESH_SUFFIXES", "is_mesh", "read_mesh", "read_surface"]
 
-ENDINGS = (".obj", ".off", ".stl", ".glb", ".gltf", ".ply")
+MESH_SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb", ".gltf")
 
 
 def is_mesh(path: Path) -> bool:
@@ -38,7 +38,7 @@ def is_mesh(path: Path) -> bool:
     """
     path = Path(path)
     if path.suffix.lower() != ".ply" or path.is_dir():
-        return path.suffix.lower() in ENDINGS and not path.is_dir()
+        return path.suffix.lower() in MESH_SUFFIXES and not path.is_dir()
     check_regular(path)
     with reading(path):
         return has_faces(path)
@@ -76,7 +76,8 @@ def read_surface(path: Path) -> Surface:
     path = Path(path)
     check_regular(path)
     ending = path.suffix.lower()
-    expect(ending in ENDINGS, path, f"expected a mesh ({', '.join(ENDINGS)}), got {ending!r}")
+    known = ", ".join(MESH_SUFFIXES)
+    expect(ending in MESH_SUFFIXES, path, f"expected a mesh ({known}), got {ending!r}")
     with reading(path):
         raw, faces = {".obj": _obj, ".ply": _ply}.get(ending, _trimesh)(path)
     _check_surface(path, raw.points, faces)

@@ -49,6 +49,7 @@ def test_clouds_in_folders_of_splits(tmp_path, write_cloud, category):
         "sofa/train/sofa_0001.off",
         "a/b/c/mine.STL",
         "cube.glb",
+        "cube.gltf",
     ],
 )
 def test_meshes_at_any_depth(tmp_path, mesh):

@@ -12,6 +12,7 @@ from pointgen.datasets import MeshesConfig
 from pointgen.datasets.layouts import hash_splits
 from pointgen.datasets.pack import pack
 from pointgen.datasets.surfaces import cache_folder
+from pointgen.files import MESH_SUFFIXES
 
 
 def config(root, **settings):
@@ -39,6 +40,20 @@ def test_any_folder_is_one_category_divided_by_hash(folder):
     assert all(found.values())
     assert found == ids(config(folder))
     assert found != ids(config(folder, seed=3))
+
+
+def test_every_format_that_is_read_is_a_mesh_of_a_data_set(tmp_path):
+    box = trimesh.creation.box()
+    for ending in MESH_SUFFIXES:
+        folder = tmp_path / "boxes" / ending[1:]
+        folder.mkdir(parents=True)
+        if ending == ".gltf":  # several files: the scene and its buffers
+            for name, content in trimesh.Scene(box).export(file_type="gltf").items():
+                (folder / name).write_bytes(content)
+        else:
+            box.export(folder / f"box{ending}")
+    data = config(tmp_path / "boxes", splits=(1, 0, 0)).build("train")
+    assert len(data) == len(MESH_SUFFIXES)
 
 
 def test_points_lie_on_the_surface_and_the_pools_differ(folder):
