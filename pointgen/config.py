@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 from pointgen.datasets import DataConfig, PairsConfig, RenderingsConfig
 from pointgen.files import atomic
 from pointgen.models import (
+    CFlowConfig,
     HybridConfig,
     InterpretationConfig,
     IRevNetConfig,
@@ -160,6 +161,11 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _points_fit(self) -> Self:
+        if isinstance(self.model, CFlowConfig) and self.data.num_points < self.model.points:
+            raise ValueError(
+                f"data.num_points: expected at least {self.model.points}, the points of the model, "
+                f"got {self.data.num_points}"
+            )
         if not isinstance(self.model, IRevNetConfig | IRIMConfig):
             return self
         if self.data.num_points != self.model.points:

@@ -117,6 +117,21 @@ def test_error_in_an_override(read, override, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fitting", "wrong"), [("cflow", (256, 300), (255,)), ("irim", (256,), (255, 300))]
+)
+def test_points_of_the_data_fit_those_of_the_model(read, kind, fitting, wrong):
+    data = 'kind="procedural"'
+    if kind == "cflow":
+        data = f'kind="renderings", images="x", clouds={{{data}}}'
+    model = f'model={{kind="{kind}", points=256}}'
+    for count in fitting:
+        assert read(GOOD, model, f"data={{{data}, num_points={count}}}").data.num_points == count
+    for count in wrong:
+        with pytest.raises(ConfigError, match=rf"data.num_points: expected .*256.* got {count}"):
+            read(GOOD, model, f"data={{{data}, num_points={count}}}")
+
+
 def test_missing_sections_are_all_named(read):
     with pytest.raises(ConfigError) as caught:
         read("")
