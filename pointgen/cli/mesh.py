@@ -131,12 +131,12 @@ def _clouds(
         drawn = [np.asarray(shape.points) for shape in look.shapes]
         return [Cloud(name, cloud) for name, cloud in zip(look.captions, drawn, strict=True)]
     files = sources(path)
-    if meshes := [file for file in files if is_mesh(file)]:
-        raise ValueError(f"{meshes[0]}: is a surface already; `pointgen convert` writes it anew")
     labels = labels_of([file.relative_to(path) for file in files] if path.is_dir() else files)
     parts: dict[str, list[Cloud]] = {}
     for file, label in zip(files, labels, strict=True):
         try:
+            if is_mesh(file):
+                raise ValueError(f"{file}: is a surface already; `pointgen convert` writes it anew")
             parts[label] = read_file(file, label)
         except FileError as error:
             failed[str(file)] = str(error)

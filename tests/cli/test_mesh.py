@@ -58,16 +58,18 @@ def test_a_bad_cloud_is_one_line_and_the_rest_goes_on(pointgen, ball, tmp_path):
 def test_a_damaged_file_is_one_line_and_the_rest_goes_on(pointgen, ball, tmp_path):
     write_clouds(tmp_path / "in" / "a.ply", ball)
     np.save(tmp_path / "in" / "hole.npy", np.where(ball > 0.9, np.nan, ball))
+    (tmp_path / "in" / "header.ply").write_text("no header")
     (tmp_path / "in" / "text.xyz").write_text("no numbers")
     result = pointgen("mesh", tmp_path / "in", "-o", tmp_path / "out", "--json")
     assert result.status == 1
     facts = json.loads(result.out)
-    assert [each["id"] for each in facts["surfaces"]] == ["a"] and len(facts["failed"]) == 2
+    assert [each["id"] for each in facts["surfaces"]] == ["a"] and len(facts["failed"]) == 3
     lines = result.err.splitlines()
-    assert len(lines) == 2 and "hole.npy: " in lines[0] and "text.xyz: " in lines[1]
+    bad = ("header.ply: ", "hole.npy: ", "text.xyz: ")
+    assert len(lines) == 3 and all(name in line for name, line in zip(bad, lines, strict=True))
     (tmp_path / "in" / "a.ply").unlink()
     result = pointgen("mesh", tmp_path / "in", "-o", tmp_path / "none")
-    assert result.status == 2 and "none of 2 files can be read" in result.err
+    assert result.status == 2 and "none of 3 files can be read" in result.err
     result = pointgen("mesh", tmp_path / "in" / "text.xyz", "-o", tmp_path / "x.ply")
     assert result.status == 2 and len(result.err.splitlines()) == 1
 
