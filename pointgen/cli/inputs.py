@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pointgen.cli.console import say
+from pointgen.cli.together import first
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
@@ -90,7 +93,10 @@ def read_shapes(
     whole: bool = False,
     surfaces: bool = False,
 ) -> Shapes:
-    """Read clouds, and sample meshes by area, from a file or a folder.
+    """Read clouds, or sample meshes by area, from a file or a folder.
+
+    Of a folder that holds meshes, files of points are left out, with a count on stderr: they may be
+    the same shapes once more. Hidden files are no part of a folder.
 
     Args:
         path: file or folder.
@@ -104,6 +110,7 @@ def read_shapes(
         ValueError: Nothing is there, or something in it cannot be used.
     """
     from pointgen.files import is_mesh, read_clouds, read_surface
+    from pointgen.files.read import labels_of
 
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
@@ -114,7 +121,7 @@ def read_shapes(
     if meshes:
         count = num_points or MESH_POINTS
         root = path if path.is_dir() else path.parent
-        ids = [mesh.relative_to(root).with_suffix("").as_posix() for mesh in meshes]
+        ids = labels_of([mesh.relative_to(root) for mesh in meshes])
         kept: list[tuple[np.ndarray, np.ndarray]] = []
         drawn: list[Cloud] = []
         for index, mesh in enumerate(meshes):
@@ -188,11 +195,20 @@ def thin_cloud(path: Path, cloud: Cloud, count: int, seed: tuple[int, ...]) -> C
 
 
 def _meshes(folder: Path) -> list[Path]:
-    from pointgen.files import is_mesh
+    """Return the meshes of a folder, and say how many files of points lie beside them."""
+    from pointgen.files import is_cloud, is_mesh
+    from pointgen.files.read import is_shown
 
     if not folder.is_dir():
         return []
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and is_mesh(path)]
+    files = [
+        path for path in sorted(folder.rglob("*")) if is_shown(folder, path) and path.is_file()
+    ]
+    meshes = [path for path in files if is_mesh(path)]
+    others = sum(map(is_cloud, set(files) - set(meshes)))
+    if meshes and others and first():
+        say(f"{folder}: holds meshes, so {others} files of points are left out")
+    return meshes
 
 
 def _any(arrays: list[np.ndarray | None]) -> list[np.ndarray | None] | None:

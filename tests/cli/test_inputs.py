@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointgen.cli.inputs import read_shapes
-from pointgen.files import write_clouds, write_mesh
+from pointgen.files import read_clouds, write_clouds, write_mesh
 
 POINTS = np.random.default_rng(0).normal(size=(3, 8, 3)).astype(np.float32)
 COLOURS = np.arange(24, dtype=np.uint8).reshape(8, 3)
@@ -55,3 +55,31 @@ def test_meshes_bring_colours_and_where_asked_their_surfaces(tmp_path, kept):
         return
     for vertices, faces in shapes.surfaces:
         np.testing.assert_array_equal(vertices[faces], VERTICES[FACES])
+
+
+def test_points_beside_meshes_are_left_out_with_a_count(tmp_path, capsys):
+    write_clouds(tmp_path / "clouds", POINTS)
+    read_shapes(tmp_path)
+    assert capsys.readouterr().err == ""
+    write_mesh(tmp_path / "a.ply", VERTICES, FACES)
+    assert read_shapes(tmp_path, num_points=5).ids == ["a"]
+    assert "holds meshes, so 3 files of points are left out" in capsys.readouterr().err
+
+
+def test_what_is_hidden_is_no_part_of_a_folder(tmp_path):
+    write_mesh(tmp_path / "a.obj", VERTICES, FACES)
+    write_mesh(tmp_path / ".trash" / "b.obj", VERTICES, FACES)
+    (tmp_path / "._a.ply").write_bytes(b"what macOS leaves behind")
+    assert read_shapes(tmp_path, num_points=5).ids == ["a"]
+
+
+def test_ids_are_those_of_clouds_of_the_same_names(tmp_path):
+    names = ("a.obj", "a.off", "b/a.off", "b/c.off")
+    for name in names:
+        write_mesh(tmp_path / "meshes" / name, VERTICES, FACES)
+        cloud = name.replace(".obj", ".xyz").replace(".off", ".ply")
+        write_clouds(tmp_path / "clouds" / cloud, POINTS[0])
+    ids = read_shapes(tmp_path / "meshes", num_points=5).ids
+    assert ids == ["a.obj", "a.off", "b/a", "c"]
+    found = [cloud.id for cloud in read_clouds(tmp_path / "clouds")]
+    assert sorted(found) == ["a.ply", "a.xyz", "b/a", "c"]
