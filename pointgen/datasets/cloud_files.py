@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pointgen.datasets.base import split_pools
 from pointgen.datasets.layouts import hash_splits
-from pointgen.datasets.settings import CloudConfig, Folder, Progress, Split
+from pointgen.datasets.settings import CloudConfig, Folder, Fractions, Progress, Split
 from pointgen.files import read_clouds
 from pointgen.files.mark import Mark, mark_of
 from pointgen.files.read import cloud_files
@@ -31,7 +31,7 @@ class CloudFilesConfig(CloudConfig):
     root: Folder
     """the folder or file"""
 
-    splits: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    splits: Fractions = (0.8, 0.1, 0.1)
     """fractions of train, val and test; a shape's place follows from a hash of its name"""
 
     seed: int = Field(default=0, ge=0)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pointgen.datasets.base import CloudDataset, Normalize, Source
 
-__all__ = ["SPLITS", "Categories", "CloudConfig", "Folder", "Progress", "Split"]
+__all__ = ["SPLITS", "Categories", "CloudConfig", "Folder", "Fractions", "Progress", "Split"]
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, Split, Split] = ("train", "val", "test")
@@ -31,8 +31,15 @@ def _named(value: Any) -> Any:
     return value
 
 
+def _whole(fractions: tuple[float, float, float]) -> tuple[float, float, float]:
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6 or fractions[0] == 0:
+        raise ValueError(f"expected fractions that add up to 1, of train above 0, got {fractions}")
+    return fractions
+
+
 Categories = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 Folder = Annotated[Path, BeforeValidator(_named)]
+Fractions = Annotated[tuple[float, float, float], AfterValidator(_whole)]  # of SPLITS
 
 
 class CloudConfig(BaseModel, ABC):

@@ -71,3 +71,9 @@ def test_a_folder_without_clouds_is_one_error(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros((30, 3)))
     with pytest.raises(ValueError, match="too few clouds for a test split"):
         CloudFilesConfig(root=tmp_path, num_points=8).build("test")
+
+
+@pytest.mark.parametrize("splits", [(0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (1.2, -0.2, 0.0)])
+def test_fractions_that_are_none_are_refused(splits):
+    with pytest.raises(ValueError, match="fractions that add up to 1, of train above 0"):
+        CloudFilesConfig(root="clouds", splits=splits)
