@@ -13,7 +13,7 @@ import numpy as np
 from pointgen.datasets.base import split_pools
 from pointgen.files.errors import check_regular, library
 
-__all__ = ["ArraySource", "ShapeFile", "problem_of", "usable"]
+__all__ = ["ArraySource", "ShapeFile", "count_of", "usable"]
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,29 @@ class ShapeFile:
 class ArraySource:
     """Shapes in .npy files of (n, 3) points each; read when they are asked for."""
 
-    def __init__(self, files: Sequence[ShapeFile], categories: tuple[str, ...]) -> None:
-        """Keep the names; nothing is read."""
+    def __init__(
+        self, files: Sequence[ShapeFile], categories: tuple[str, ...], *, shared: bool = False
+    ) -> None:
+        """Keep the names; nothing is read.
+
+        Args:
+            files: of the shapes.
+            categories: names of the categories.
+            shared: both pools of a shape are all its points.
+        """
+        self._shared = shared
         self._paths = [file.path for file in files]
         self.categories = categories
         self.ids = [file.id for file in files]
         self.labels = [file.label for file in files]
 
     def pools(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a shape: the first two thirds of its points, and the last third.
+        """Read a shape: the first two thirds of its points and the rest, or all of them twice.
 
         Raises:
             ValueError: The file is not readable, not (n, 3) numbers, or not finite.
         """
-        return split_pools(read_points(self._paths[index]))
+        return split_pools(read_points(self._paths[index]), shared=self._shared)
 
 
 def read_points(path: Path) -> np.ndarray:
@@ -96,15 +105,9 @@ def usable(
     return [file for file, problem in zip(files, problems, strict=True) if not problem]
 
 
-def problem_of(path: Path, num_points: int, *, whole: bool) -> str | None:
-    """Say what is wrong with a file of points, or None; its body is read only if `whole`."""
+def count_of(path: Path, *, whole: bool) -> int | str:
+    """Return how many points a file has, or what is wrong with it; it is read only if `whole`."""
     try:
-        count = len(read_points(path) if whole else _open(path))
+        return len(read_points(path) if whole else _open(path))
     except ValueError as error:
         return str(error)
-    if count // 3 < num_points:  # the second pool is the smaller
-        return (
-            f"{path}: expected at least {3 * num_points} points, for two pools that hold "
-            f"num_points = {num_points}, got {count}"
-        )
-    return None

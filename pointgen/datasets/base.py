@@ -328,11 +328,13 @@ class CloudDataset(Dataset[Item]):
         return torch.from_numpy(np.array(framed, dtype=np.float32))
 
 
-def split_pools(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a cloud into its two pools: the first two thirds, the last third.
+def split_pools(points: np.ndarray, *, shared: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a cloud into its two pools: the first two thirds, the last third; or all of it twice.
 
     Of the 15,000 points of a PC15k file these are the 10,000 and 5,000 that PointFlow uses.
     """
+    if shared:
+        return points, points
     cut = 2 * len(points) // 3
     return points[:cut], points[cut:]
 

@@ -15,6 +15,7 @@ from pointgen.datasets.hdf5 import Hdf5Config
 from pointgen.datasets.hdf5_layouts import HDF5_SUFFIXES, read_contents
 from pointgen.datasets.meshes import MeshesConfig
 from pointgen.datasets.normalizations import Measures, measures, normalization_findings
+from pointgen.datasets.pooled import PooledConfig
 from pointgen.datasets.procedural import ProceduralConfig
 from pointgen.datasets.rules import copy_findings, shape_findings
 from pointgen.datasets.settings import SPLITS, Progress, Split
@@ -138,7 +139,7 @@ def _needed(config: AnyConfig, num_points: int | None) -> int:
     """The number of points that a shape has to have."""
     if num_points is None:
         return 1
-    shared = isinstance(config, Hdf5Config) and config.pools != "disjoint"
+    shared = isinstance(config, PooledConfig) and config.pools != "disjoint"
     return num_points if shared else 3 * num_points  # its second pool is a third
 
 

@@ -11,7 +11,8 @@ from pointgen.datasets.arrays import ShapeFile, usable
 from pointgen.datasets.folders import choose
 from pointgen.datasets.hdf5_files import Handles, StoredShape
 from pointgen.datasets.hdf5_layouts import read_contents
-from pointgen.datasets.settings import Categories, CloudConfig, Folder, Progress, Split
+from pointgen.datasets.pooled import PooledConfig, Pools
+from pointgen.datasets.settings import Categories, Folder, Progress, Split
 from pointgen.datasets.synsets import category_name
 
 __all__ = ["Hdf5Config", "Hdf5Source"]
@@ -79,7 +80,7 @@ class Hdf5Source:
         return rows
 
 
-class Hdf5Config(CloudConfig):
+class Hdf5Config(PooledConfig):
     """Shapes in an HDF5 file or a folder of them; see `read_contents` for the layouts.
 
     modelnet40_ply_hdf5_2048, AnTao's *_hdf5_2048, DPM's shapenet.hdf5, or a file that
@@ -98,10 +99,7 @@ class Hdf5Config(CloudConfig):
     val_split: Split | None = None
     """the split to read as val where the data have none, for example test for ModelNet"""
 
-    pools: Literal["auto", "disjoint", "shared"] = "auto"
-    """disjoint: points and target come from two thirds and one third of a shape's points (in our
-    own files: from its pools), which takes 3 * num_points; shared: both from all of its points;
-    auto: disjoint where every shape of the split has enough points for that, else shared"""
+    pools: Pools = "auto"  # as most of these files have 2048 points a shape
 
     def splits(self) -> list[Split]:
         """Return the splits that the data have.
@@ -131,15 +129,10 @@ class Hdf5Config(CloudConfig):
         shapes.sort(key=lambda shape: order[shape.category])  # stable, as in folders of categories
         if not shapes:
             raise ValueError(f"{path}: no shape of {', '.join(chosen)} in split {wanted}")
-        shared = self._shared(shapes)
+        shared = self.is_shared(
+            [(_most(shape, shared=True), _most(shape, shared=False)) for shape in shapes]
+        )
         return Hdf5Source(self._usable(shapes, shared, progress), chosen, shared=shared)
-
-    def _shared(self, shapes: Sequence[StoredShape]) -> bool:
-        if self.pools != "auto":
-            return self.pools == "shared"
-        large = [shape for shape in shapes if shape.count >= self.num_points]
-        enough = [_most(shape, shared=False) >= self.num_points for shape in large]
-        return not (enough and all(enough))
 
     def _usable(
         self, shapes: list[StoredShape], shared: bool, progress: Progress | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pointgen.datasets.arrays import ArraySource, ShapeFile, problem_of, usable
+from pointgen.datasets.arrays import ArraySource, ShapeFile, count_of, usable
 from pointgen.datasets.folders import (
     choose,
     existing_folder,
@@ -13,7 +13,8 @@ from pointgen.datasets.folders import (
     split_folder,
     split_roots,
 )
-from pointgen.datasets.settings import Categories, CloudConfig, Folder, Progress, Split
+from pointgen.datasets.pooled import PooledConfig, too_few
+from pointgen.datasets.settings import Categories, Folder, Progress, Split
 from pointgen.datasets.synsets import category_name
 
 __all__ = ["Pc15kConfig"]
@@ -21,7 +22,7 @@ __all__ = ["Pc15kConfig"]
 LAYOUT = "<synset or class>/{train,val,test}/<id>.npy"
 
 
-class Pc15kConfig(CloudConfig):
+class Pc15kConfig(PooledConfig):
     """Shapes in `<root>/<synset or class>/{train,val,test}/<id>.npy`, (15000, 3) numbers each.
 
     The first 10,000 points are the pool of `points`, the last 5,000 that of `target`; of any other
@@ -48,8 +49,13 @@ class Pc15kConfig(CloudConfig):
             ValueError: A folder is missing or empty, or a file cannot be used.
         """
         files, categories = self.files(split)
-        good = usable(files, self._problems(files, progress), self.on_error)
-        return ArraySource(good, categories)
+        counts = self._counts(files, progress)
+        shared = self.is_shared([(n, n // 3) for n in counts if isinstance(n, int)])
+        problems = [
+            n if isinstance(n, str) else too_few(str(file.path), n, self.num_points, shared=shared)
+            for file, n in zip(files, counts, strict=True)
+        ]
+        return ArraySource(usable(files, problems, self.on_error), categories, shared=shared)
 
     def files(self, split: Split) -> tuple[list[ShapeFile], tuple[str, ...]]:
         """Find the files of a split, good or bad, and the categories' names; none is opened.
@@ -69,14 +75,14 @@ class Pc15kConfig(CloudConfig):
         ]
         return files, tuple(map(category_name, chosen))
 
-    def _problems(self, files: list[ShapeFile], progress: Progress | None) -> list[str | None]:
-        whole = self.on_error == "skip"
-        problems = []
+    def _counts(self, files: list[ShapeFile], progress: Progress | None) -> list[int | str]:
+        """Return how many points each file has, or what is wrong with it."""
+        counts = []
         for done, file in enumerate(files, start=1):
-            problems.append(problem_of(file.path, self.num_points, whole=whole))
+            counts.append(count_of(file.path, whole=self.on_error == "skip"))
             if progress:
                 progress(done, len(files))
-        return problems
+        return counts
 
 
 def _files(folder: Path, label: int) -> list[ShapeFile]:

@@ -151,6 +151,25 @@ def test_a_bad_file_is_left_out_with_a_count(shapenet, kind):
     assert [(item.id, item.label) for item in data] == [("a", 0), ("e", 1)]
 
 
+@pytest.mark.parametrize(("pools", "count"), [("shared", 20), ("auto", 21), ("auto", 60)])
+def test_all_points_serve_both_pools_where_they_are_to_be_shared(shapenet, pools, count):
+    source = config(shapenet, pools=pools).model_copy(update={"num_points": count}).source("train")
+    first, second = source.pools(0)
+    assert first is second and len(first) == 60
+    source = config(shapenet, pools="auto").source("train")
+    assert [len(pool) for pool in source.pools(0)] == [40, 20]
+
+
+def test_one_small_shape_is_no_reason_for_all_to_share(shapenet):
+    spoil(shapenet / "02691156" / "train" / "b.npy", "few")
+    auto = config(shapenet, pools="auto")
+    few = auto.model_copy(update={"num_points": 30, "on_error": "skip"})
+    with pytest.warns(UserWarning, match="1 of 3 shapes left out"):
+        assert len(few.source("train").pools(0)[0]) == 60
+    first, second = auto.source("train").pools(1)  # 29 points hold no three times 10
+    assert first is second and len(first) == 29
+
+
 def test_headers_are_checked_before_anything_is_trained(shapenet):
     spoil(shapenet / "02691156" / "train" / "b.npy", "few")
     with pytest.raises(ValueError, match="got 29"):
