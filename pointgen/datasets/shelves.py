@@ -124,7 +124,10 @@ def _shelf(config: AnyConfig, split: Split) -> Shelf:
         case Hdf5Config():  # which refuses shapes with fewer points than num_points
             undemanding = config.model_copy(update={"num_points": 1, "on_error": "raise"})
             return Shelf(split, undemanding.source(split))
-        case ProceduralConfig() | CloudFilesConfig():
+        case CloudFilesConfig():  # likewise
+            some = {"num_points": 1, "pools": "shared", "on_error": "raise"}
+            return Shelf(split, config.model_copy(update=some).source(split))
+        case ProceduralConfig():
             return Shelf(split, config.source(split))
 
 

@@ -50,14 +50,20 @@ def read_clouds(path: Path) -> list[Cloud]:
     if not path.is_dir():
         return merged(path, [read_file(path, path.stem)], [path.stem])
     files = cloud_files(path)
-    expect(bool(files), path, f"holds no point files ({', '.join(READERS)})")
     labels = labels_of([file.relative_to(path) for file in files])
     return merged(path, [read_file(f, i) for f, i in zip(files, labels, strict=True)], labels)
 
 
 def cloud_files(folder: Path) -> list[Path]:
-    """Return the files of a folder and its subfolders that `read_clouds` reads, in its order."""
-    return [file for file in sorted(folder.rglob("*")) if is_cloud(file) and is_shown(folder, file)]
+    """Return the files of a folder and its subfolders that `read_clouds` reads, in its order.
+
+    Raises:
+        FileError: There are none.
+    """
+    inside = sorted(folder.rglob("*"))
+    files = [file for file in inside if is_cloud(file) and is_shown(folder, file)]
+    expect(bool(files), folder, f"holds no point files ({', '.join(READERS)})")
+    return files
 
 
 def is_shown(folder: Path, path: Path) -> bool:
