@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pointgen.cli.console import HTML, check_free, progress, say
+from pointgen.cli.console import HTML, check_free, progress, refuse, say
+from pointgen.cli.inputs import is_run
 from pointgen.cli.looks import Colours, Look, coloured, looked_up
 from pointgen.cli.options import Device, Force, OptionalPoints, Seed
 
@@ -63,6 +64,7 @@ def view(
     written = [path for path in (png, html, gif) if path is not None]
     if compare and (written or len(inputs) < 2):
         raise ValueError("--compare: expected two inputs or more, and no file to write")
+    refuse({"--frames": frames is not None and not any(map(is_run, inputs))}, "no input is a run")
     for path, endings in ((png, (".png",)), (html, HTML), (gif, ENDINGS)):
         check_free(path, force=force, endings=endings)
     for option, value, goes in (("to", to, "distance"), ("model", model, "density")):

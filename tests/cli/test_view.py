@@ -122,6 +122,7 @@ def test_the_way_ends_where_a_fine_solve_does(pointgen, run, tmp_path):
         (["--png", "x.jpg"], "ends in .png"),
         (["--gif", "x.mp4"], "ends in .gif, .webp, .apng"),
         (["--compare"], "expected two inputs"),
+        (["--frames", "4"], "--frames: no input is a run"),
     ],
 )
 def test_what_is_missing_is_said(pointgen, clouds, options, message, monkeypatch):
