@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pointgen.datasets import Normalize
-    from pointgen.geometry.frames import Frame
+    from pointgen.geometry.frames import Frame, FrameKind
     from pointgen.models import Autoencoder
 
-__all__ = ["COMPARED", "autoencoder", "distance", "framer", "read_inputs", "seeing", "thinned"]
+__all__ = [
+    "COMPARED",
+    "autoencoder",
+    "distance",
+    "framer",
+    "own_frame",
+    "read_inputs",
+    "seeing",
+    "thinned",
+]
 
 COMPARED = 2048  # points of each cloud in a reported Chamfer distance, which depends on the number
 
@@ -65,9 +74,17 @@ def framer(kind: Normalize) -> Callable[[np.ndarray], Frame]:
 
     from pointgen.geometry.frames import Frame, per_shape_frame
 
-    if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
-        return lambda cloud: per_shape_frame(cloud, kind)
+    own = own_frame(kind)
+    if own is not None:
+        return lambda cloud: per_shape_frame(cloud, own)
     return lambda cloud: Frame(np.zeros(3), 1.0)
+
+
+def own_frame(kind: Normalize) -> FrameKind | None:
+    """Return the frame that a data set's `normalize` gives each shape for itself, if it does."""
+    if kind == "shape_unit" or kind == "shape_bbox" or kind == "shape_std":
+        return kind
+    return None
 
 
 def thinned(cloud: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -68,6 +68,9 @@ def complete(
 
     RUN is an i-RIM, or a PointFlow with a prior, whose likeliest codes for a cloud are decoded.
     Clouds get as many points as those of the training, or as are given if that is more.
+
+    It works best with a run whose data.normalize is none of shape_*: what is left of a shape has
+    another frame than the whole shapes of the training.
     """
     restored(
         run,

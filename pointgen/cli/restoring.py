@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import check_free, progress, say
-from pointgen.cli.encoding import COMPARED, distance, framer, read_inputs, thinned
+from pointgen.cli.encoding import COMPARED, distance, framer, own_frame, read_inputs, thinned
 from pointgen.cli.options import Device, Weights
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import numbered, write_results
@@ -83,6 +83,11 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
     ids = [name for id in shapes.ids for name in numbered(id, request.count)]
     check_target(out, force=request.force, ids=ids)
     data = read_run(run).data
+    if request.task == "complete" and own_frame(data.normalize):
+        say(
+            f"warning: {run} frames each shape by itself ({data.normalize}), in training before it "
+            "is damaged: the frame of what is left of one is another"
+        )
     framed, usual = framer(data.normalize), data.num_points
     generator = torch.Generator().manual_seed(request.seed)
     device = torch_device(request.device)

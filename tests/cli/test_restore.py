@@ -24,6 +24,16 @@ def clouds(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def framed(pointgen, restorer, tmp_path):
+    """A run of shapes in frames of their own."""
+    config = text(restorer).replace("num_points = 64", 'num_points = 64\nnormalize = "shape_unit"')
+    (tmp_path / "framed.toml").write_text(config)
+    out, quick = tmp_path / "framed", ("--set", "train.steps=1", "--device", "cpu")
+    assert pointgen("train", tmp_path / "framed.toml", "--out", out, *quick).status == 0
+    return out
+
+
 VERBS = {"complete": ("cut", 64), "denoise": ("noisy", 64), "upsample": ("few", 64)}
 QUICK = ("--starts", 2, "--iterations", 2)
 
@@ -84,12 +94,8 @@ def test_the_same_seed_gives_the_same_clouds(pointgen, restorer, clouds):
     assert made("d.npy", "-n", 2, "--iterations", 7).shape == (4, 100, 3)
 
 
-def test_frames_are_undone(pointgen, restorer, clouds, tmp_path):
+def test_frames_are_undone(pointgen, framed, clouds):
     """A model of shapes in frames of their own gives clouds back in their own units."""
-    config = text(restorer).replace("num_points = 64", 'num_points = 64\nnormalize = "shape_unit"')
-    (tmp_path / "framed.toml").write_text(config)
-    framed, quick = tmp_path / "framed", ("--set", "train.steps=1", "--device", "cpu")
-    assert pointgen("train", tmp_path / "framed.toml", "--out", framed, *quick).status == 0
     moved = 7 + 100 * points_of(clouds / "noisy.npy")
     write_clouds(clouds / "moved.npy", moved)
     for name in ("noisy", "moved"):
@@ -97,6 +103,16 @@ def test_frames_are_undone(pointgen, restorer, clouds, tmp_path):
         assert pointgen("denoise", *args).status == 0
     expected = 7 + 100 * points_of(clouds / "noisy_out.npy")
     np.testing.assert_allclose(points_of(clouds / "moved_out.npy"), expected, atol=1e-2)
+
+
+def test_a_frame_of_what_is_left_is_warned_of(pointgen, restorer, framed, clouds, tmp_path):
+    """Damage that takes no side away leaves the frame nearly as it was."""
+    for verb, (name, _) in VERBS.items():
+        for run, warned in ((framed, verb == "complete"), (restorer, False)):
+            result = pointgen(
+                verb, run, clouds / f"{name}.npy", "-o", tmp_path / "a.npy", "--force"
+            )
+            assert result.status == 0 and ("(shape_unit)" in result.err) == warned
 
 
 def test_factor_and_points_of_upsampling(pointgen, restorer, clouds):
