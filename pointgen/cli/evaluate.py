@@ -11,7 +11,7 @@ import typer
 from pointgen.cli.console import HTML, check_free, print_json, refuse, say, write_json
 from pointgen.cli.from_images import Asked, from_images
 from pointgen.cli.from_shapes import from_shapes
-from pointgen.cli.inputs import is_run, read_shapes
+from pointgen.cli.inputs import is_run
 from pointgen.cli.options import (
     Device,
     Force,
@@ -22,16 +22,16 @@ from pointgen.cli.options import (
     Weights,
 )
 from pointgen.cli.paired import paired
-from pointgen.cli.sampling import sample
+from pointgen.cli.sets import Category, category_of, check_frames, generated, read_set, real_sets
 from pointgen.cli.together import bar, first, node_first, together
 from pointgen.devices import torch_device
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pointgen.datasets import CloudDataset
     from pointgen.metrics.evaluate import Scoring
     from pointgen.metrics.work import Work
+    from pointgen.models import Condition
     from pointgen.processes import Share
 
 __all__ = ["evaluate"]
@@ -92,6 +92,13 @@ def evaluate(
     split: Annotated[
         Split | None, typer.Option(help="Which split of a run's data is held out. Default: test.")
     ] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this one: samples of a run that was told categories are asked for it, the "
+            "shapes of a run as REFERENCE are those of it."
+        ),
+    ] = None,
     pairs: Annotated[
         bool,
         typer.Option(
@@ -144,6 +151,7 @@ def evaluate(
         raise ValueError(f"--out and --html: expected two files, got {out} for both")
     of_sets: dict[str, object] = {"--protocol": protocol, "--oracle": oracle, "--units": units}
     of_sets |= {"--html": html, "--emd": set(emd or ()) - {Emd.EXACT, Emd.NONE}}
+    of_sets |= {"--category": category}
     of_pictures: dict[str, object] = {"--code": code, "--guidance": guidance != 1}
     of_pictures |= {"--likelihood": likelihood}
     if reference is None:
@@ -179,24 +187,29 @@ def evaluate(
         )
         _publish(result, text, out, json)
         return
+    kind = category_of(samples, reference, category)
+    asked_for = kind is not None and kind.label is not None
+    of_pictures |= {"--guidance": guidance != 1 and not asked_for}
     refuse(of_pictures, "is of a run that turns pictures into clouds, without a REFERENCE")
     refuse({"--threshold": threshold != "1%"}, "expected --pairs with it, or a run alone")
     refuse({"--weights": weights != "model" and not is_run(samples)}, f"{samples} is no run")
     refuse({"--split": split and not is_run(reference)}, f"{reference} is no run")
     scoring, split = _scoring(emd, protocol, points, units, split, seed)
+    check_frames(samples, reference, scoring.units)
     with together() as share:
         on = torch_device(device)
         # Quick to fail, so first.
-        read = None if is_run(samples) else _clouds(samples, scoring.points, (seed, 0))
+        read = None if is_run(samples) else read_set(samples, scoring.points, (seed, 0))
         real, beside = node_first(
-            lambda: _reference(reference, oracle, split, scoring.points, seed), share
+            lambda: real_sets(reference, oracle, split, scoring.points, kind, seed), share
         )
-        wanted = min(real.shape[1], scoring.points or real.shape[1])
-        made = (
-            _generated(samples, len(real), wanted, seed, weights, on, share)
-            if read is None
-            else read
-        )
+        made = read
+        if made is None:
+            from pointgen.training.checkpoint import load
+
+            model = load(samples, device=on, weights=weights)
+            size = len(real), min(real.shape[1], scoring.points or real.shape[1])
+            made = generated(model, size, seed, _condition(kind, guidance, on), share)
         work = _work({"samples": made, "reference": real}, beside, scoring, share, on)
         with bar("scoring", share) as advance:
             from pointgen.metrics.evaluate import evaluate as score
@@ -214,6 +227,7 @@ def evaluate(
         return
     origin = {"samples_from": str(samples), "reference_from": str(reference)}
     origin |= {"split": split} if is_run(reference) else {}
+    origin |= {"category": category} if category else {}
     origin |= {"protocol": _followed(protocol, scoring, reference)} if protocol else {}
     lines = [f"{name.replace('_', ' ')}: {value}" for name, value in origin.items()]
     _publish(origin | sheet.to_json(), "\n".join([*lines, str(sheet)]), out, json)
@@ -223,6 +237,17 @@ def evaluate(
         save_sheet_page(html, sheet, made, real, origin)
         say(f"wrote {html}")
     work.store.close()  # last: what could not be written costs no more than another try
+
+
+def _condition(category: Category | None, guidance: float, device: str) -> Condition | None:
+    """Return what samples are asked for."""
+    import torch
+
+    from pointgen.models import Condition
+
+    if category is None or category.label is None:
+        return None
+    return Condition(label=torch.tensor([category.label], device=device), guidance=guidance)
 
 
 def _alone(
@@ -288,58 +313,6 @@ def _followed(protocol: Published, scoring: Scoring, reference: Path) -> str:
 
 def _distance(emd: Emd) -> str | None:
     return {Emd.NONE: None, Emd.EXACT: "EMD"}.get(emd, f"EMD-{emd.value}")
-
-
-def _reference(
-    reference: Path, oracle: str | None, split: Split, points: int | None, seed: int
-) -> tuple[Tensor, Tensor | Literal["half"] | None]:
-    """Return the real clouds to compare with, and others to score beside the samples."""
-    beside: Tensor | Literal["half"] | None = None
-    if oracle == "half":
-        beside = "half"
-    elif oracle not in (None, "none"):
-        beside = _clouds(Path(oracle), points, (seed, 2))
-    if not is_run(reference):
-        real = _clouds(reference, points, (seed, 1))
-        return real, "half" if oracle is None and len(real) > 3 else beside
-    from pointgen.training.checkpoint import read_run
-
-    data = read_run(reference).data
-    if points is not None:
-        data = data.model_copy(update={"num_points": points})
-    real = data.build(split).points()
-    if oracle is None and split != "train":
-        return real, _some(data.build("train"), len(real), seed)
-    return real, "half" if oracle is None and len(real) > 3 else beside
-
-
-def _some(shapes: CloudDataset, count: int, seed: int) -> Tensor:
-    """Return the points of random shapes: the first ones may all be of one category."""
-    import numpy as np
-
-    order = np.random.default_rng((seed, 2)).permutation(len(shapes))
-    return shapes.points_of(sorted(order[:count].tolist()))
-
-
-def _generated(
-    samples: Path,
-    count: int,
-    points: int,
-    seed: int,
-    weights: Literal["model", "best"],
-    device: str,
-    share: Share,
-) -> Tensor:
-    from pointgen.training.checkpoint import load
-
-    model = load(samples, device=device, weights=weights)
-    with bar("generating", share) as advance:
-        return sample(model, count, points, seed=seed, share=share, advance=advance)
-
-
-def _clouds(path: Path, points: int | None, seed: tuple[int, int]) -> Tensor:
-    """Read a set; clouds of equal size stay whole: the sheet thins them, and says so."""
-    return read_shapes(path, num_points=points, seed=seed, whole=True).stacked(str(path))
 
 
 def _work(

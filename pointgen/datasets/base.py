@@ -178,6 +178,11 @@ class CloudDataset(Dataset[Item]):
         """Names of the shapes."""
         return self._source.ids
 
+    @property
+    def labels(self) -> Sequence[int]:
+        """The category of each shape, an index into `categories`."""
+        return self._source.labels
+
     def __len__(self) -> int:
         """Return the number of shapes."""
         return len(self._source.ids)

@@ -37,6 +37,14 @@ MISTAKES = {
         ["evaluate", "{sound}", "{sound}", "--split", "val"],
         "--split: {sound} is no",
     ),
+    "no categories": (
+        ["evaluate", "{sound}", "{sound}", "--category", "mug"],
+        "--category: expected a run that was told categories, or a run as REFERENCE",
+    ),
+    "nothing to be guided by": (
+        ["evaluate", "{run}", "{run}", "--guidance", "2"],
+        "--guidance: is of a run that turns pictures into clouds",
+    ),
     "not of pairs": (
         ["evaluate", "{sound}", "{sound}", "--pairs", "--likelihood", "--units", "box"],
         "--units, --likelihood: does not go with --pairs",

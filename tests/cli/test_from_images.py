@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pointgen import load
+from pointgen.training.checkpoint import read_run
 
 
 def test_the_table_has_the_run_and_what_it_must_beat(pointgen, image_run, tmp_path):
@@ -113,3 +114,38 @@ def test_a_c_flow_is_scored_with_its_likelihoods(pointgen, image_run, tmp_path):
     answer = json.loads(result.out)
     assert answer["code"] == "sample" and 0 <= answer["right_picture_likelier"] <= 1
     assert "retrieval (features)" not in answer["scores"]
+
+
+def test_evaluate_one_category(pointgen, image_run, run, tmp_path):
+    """Its shapes are the references, and samples are those that `generate --category` makes."""
+    held_out = read_run(image_run).data.model_copy(update={"num_points": 48}).build("test")
+    sheets = {}
+    for label, category in enumerate(("mug", "table")):
+        of_it = [place for place, its in enumerate(held_out.labels) if its == label]
+        real, made = tmp_path / f"real-{category}.npy", tmp_path / f"made-{category}.npy"
+        np.save(real, held_out.points_of(of_it).numpy())
+        options = ("--category", category, "--points", 48)
+        guided = (*options, "--guidance", 2)
+        arguments = ("-n", len(of_it), "-o", made, *guided)
+        assert pointgen("generate", image_run, *arguments).status == 0
+        common = ("--oracle", "none", "--json", "--device", "cpu")
+        found = pointgen("evaluate", real, image_run, *options, *common)
+        assert found.status == 0, found.err
+        sheet = json.loads(found.out)
+        assert sheet["category"] == category and sheet["references"] == len(of_it)
+        assert sheet["scores"]["MMD-CD"] == pytest.approx(0, abs=1e-12)
+        sheets[category] = [
+            json.loads(pointgen("evaluate", *sets, *common).out)["scores"]
+            for sets in ((image_run, image_run, *guided), (made, real, "--points", 48))
+        ]
+        for key, value in sheets[category][0].items():
+            assert value == pytest.approx(sheets[category][1][key], rel=1e-5), key
+    assert sheets["mug"] != sheets["table"]
+    for told, message in (
+        ((image_run, image_run, "--category", "sofa"), "expected one of mug, table"),
+        ((real, image_run, "--category", "sofa"), "expected one of mug, table, those of"),
+        ((run, real, "--category", "mug"), "expected a run that was told categories"),
+        ((real, run, "--category", "chair"), "has no other"),
+    ):
+        refused = pointgen("evaluate", *told)
+        assert refused.status == 2 and message in refused.err, refused.err

@@ -1,6 +1,7 @@
 """Each verb, from the command line to the files it writes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -121,6 +122,25 @@ def test_evaluate_a_run_against_its_own_held_out_shapes(pointgen, run, tmp_path)
     assert set(sheet["scores"]) == {"1-NNA-CD", "COV-CD", "MMD-CD", "MMD-smp-CD", "JSD"}
     assert set(sheet["oracle"]["scores"]) == set(sheet["scores"])
     assert sheet["split"] == "test" and sheet["shapes"] == sheet["references"] == 4
+
+
+def test_evaluate_runs_of_other_frames_only_in_units_of_each_cloud(pointgen, run, tmp_path):
+    """What `normalize` does to whole data sets models undo; frames of single shapes they keep."""
+    other = {}
+    for normalize in ("shape_bbox", "none"):
+        other[normalize] = tmp_path / normalize
+        shutil.copytree(run, other[normalize])
+        config = other[normalize] / "config.toml"
+        text = config.read_text().replace('normalize = "global"', f'normalize = "{normalize}"')
+        config.write_text(text)
+    common = ("--points", 32, "--json", "--device", "cpu")
+    refused = pointgen("evaluate", other["shape_bbox"], run, *common)
+    assert refused.status == 2 and refused.err.count("\n") == 1
+    assert "got data.normalize = shape_bbox and global" in refused.err
+    assert pointgen("evaluate", other["none"], run, *common).status == 0
+    for options in (("--units", "box"), ("--protocol", "lion-box"), ("--protocol", "dpm")):
+        assert pointgen("evaluate", other["shape_bbox"], run, *common, *options).status == 0
+    assert pointgen("evaluate", other["shape_bbox"], run, *common, "--protocol", "lion").status == 2
 
 
 def test_evaluate_files_and_folders(pointgen, run, tmp_path):
