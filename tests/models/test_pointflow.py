@@ -7,6 +7,7 @@ from scipy.integrate import solve_ivp
 from torch import nn
 
 from pointgen.batch import Batch
+from pointgen.flows.affine import EPSILON
 from pointgen.flows.continuous import CNF
 from pointgen.flows.solver import Solver
 from pointgen.models import PointFlowConfig
@@ -50,7 +51,7 @@ def test_log_prob_agrees_with_an_independent_integration_and_finite_differences(
             return cnf.field(torch.tensor(t), torch.from_numpy(y), code[0]).numpy()
 
     def affine(norm, y):
-        scale = np.exp(norm.weight.detach()) / np.sqrt(norm.running_var + norm.eps)
+        scale = np.exp(norm.weight.detach()) / np.sqrt(norm.running_var + EPSILON)
         return (y - norm.running_mean.numpy()) * scale.numpy() + norm.bias.detach().numpy()
 
     def to_noise(x):
