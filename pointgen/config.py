@@ -216,9 +216,9 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
 
     Args:
         path: the file.
-        overrides: `section.key=value`, or `section={...}` for a whole section, applied in order.
-            The value is read as TOML, and taken as plain text where it is none. `train.steps`
-            takes the place of `train.epochs` and back.
+        overrides: `section.key=value`, or `section={...}` for a whole section; sections come
+            before what is in them, else the order counts. The value is read as TOML, and taken as
+            plain text where it is none. `train.steps` takes the place of `train.epochs` and back.
 
     Raises:
         ConfigError: The file or an override is not a valid experiment.
@@ -230,7 +230,7 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
         raise ConfigError(f"{source}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: not valid TOML: {_one_line(str(error))}") from error
-    for override in overrides:
+    for override in sorted(overrides, key=lambda each: each.partition("=")[0].count(".")):
         _override(tree, override)
     try:
         experiment = Experiment.model_validate(tree)

@@ -50,6 +50,13 @@ def test_override(read, override, value):
     assert vars(read(GOOD, override).train)[key] == value
 
 
+def test_a_whole_section_comes_before_what_is_in_it(read):
+    section = 'data={kind="procedural", categories=["mug"]}'
+    for overrides in ([section, "data.num_points=99"], ["data.num_points=99", section]):
+        data = read(GOOD, *overrides).data
+        assert data.num_points == 99 and data.categories == ("mug",)
+
+
 def test_override_makes_sections_and_the_last_one_wins(read):
     kinds = ("model.kind=pointflow", "data.kind=procedural")
     assert read("", "train.epochs=1", *kinds, "train.epochs=5").train.epochs == 5

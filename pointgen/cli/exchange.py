@@ -73,6 +73,8 @@ def import_pointflow(
         read_statistics,
         training_steps,
     )
+    from pointgen.models.cnf import CnfConfig
+    from pointgen.networks import ConcatSquashConfig
     from pointgen.training.checkpoint import save_weights
 
     _check_new(out)
@@ -91,6 +93,10 @@ def import_pointflow(
         write_config(experiment.located(), folder / "config.toml")
         save_weights(model, folder / "model.safetensors", step=training_steps(model))
     say(f"{out}: trained for {training_steps(model)} steps")
+    points = model.config.points
+    if isinstance(points, CnfConfig) and isinstance(field := points.field, ConcatSquashConfig):
+        fixed = "" if field.train_end_time else f", --time-length {field.end_time:g}"
+        say(f"taken to be --layer {field.layer}, --nonlinearity {field.nonlinearity}{fixed}")
     if units is None:
         say(f"its units are unknown: clouds in and out are standardised (--stats reads {UNITS})")
     if model.config.objective == "matching":

@@ -41,7 +41,7 @@ def save_sheet_page(
     real = list(reference.numpy())
     table = sheet.table()
     sections = [
-        Section("Scores", [Table(table[0], table[1:]), *sheet.notes]),
+        Section("Scores", [_said(origin), Table(table[0], table[1:]), *sheet.notes]),
         *_pictures(sheet.samples.neighbours, made, real, places),
         Section("Definitions", [Table(["name", "meaning"], list(sheet.definitions.items()))]),
         Section("How it was measured", [Table(["what", "value"], _facts(sheet, origin))]),
@@ -95,6 +95,10 @@ def _rows(
     clouds = [cloud[:: -(-len(cloud) // DRAWN)] for cloud in whole]
     image = draw(clouds, captions=captions, columns=len(pairs), size=SIZE, fit="each")
     return Picture(image, f"{title}; below them {below}, with the distance.")
+
+
+def _said(origin: dict[str, str]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in origin.items()) + "."
 
 
 def _facts(sheet: Sheet, origin: dict[str, str]) -> list[tuple[str, str]]:

@@ -222,6 +222,13 @@ def _prepared(
         local_rank=accelerator.local_process_index,
         patience=DATA_WAIT,
     )
+    total = config.total_steps(len(shapes))
+    if config.warmup >= total:
+        reporter.say(
+            f"train.warmup: {config.warmup} of {total} steps, so train.lr is never reached"
+        )
+    if config.batch_size > len(shapes):
+        reporter.say(f"train.batch_size: {config.batch_size}, but there are {len(shapes)} shapes")
     told, theirs = experiment.model.categories, tuple(shapes.categories)
     if isinstance(experiment.model, HybridConfig):  # what it is not told is unlabelled
         theirs = theirs[: len(told)]

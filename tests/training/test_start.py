@@ -162,6 +162,16 @@ def test_models_split_over_processes_are_refused(monkeypatch):
         accelerator_for(TrainConfig(steps=1), "cpu")
 
 
+def test_settings_that_the_data_make_pointless_are_said(config, tmp_path):
+    notes = Notes()
+    train(config("train.warmup=4", "train.batch_size=12"), tmp_path / "a", reporter=notes)
+    assert "train.warmup: 4 of 4 steps, so train.lr is never reached" in notes.said
+    assert "train.batch_size: 12, but there are 8 shapes" in notes.said
+    notes = Notes()
+    train(config(), tmp_path / "b", reporter=notes)
+    assert not [text for text in notes.said if "warmup" in text or "batch_size" in text]
+
+
 def test_the_config_decides_not_the_launcher(config, tmp_path, monkeypatch):
     train(config(), tmp_path / "plain", device="cpu")
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
