@@ -60,18 +60,30 @@ class CloudFilesConfig(PooledConfig):
         Raises:
             ValueError: Nothing is there, a file cannot be used, or there are too few.
         """
+        chosen = self._found(split)
+        counts = [len(each.points) for each in chosen if each.points is not None]
+        shared = self.is_shared([(count, count // 3) for count in counts])
+        problems = [self._problem(each, shared) for each in chosen]
+        usable([each.file for each in chosen], problems, self.on_error)  # stops, or warns
+        good = [each for each, bad in zip(chosen, problems, strict=True) if not bad]
+        return CloudFiles(self.root.stem, good, shared=shared)
+
+    def listed(self, split: Split) -> CloudFiles:
+        """Return the clouds of a split, good or bad: a bad one raises when it is asked for.
+
+        Raises:
+            ValueError: Nothing is there, or too little for this split.
+        """
+        return CloudFiles(self.root.stem, self._found(split), shared=True)
+
+    def _found(self, split: Split) -> list[_Found]:
         root = self.place()
         found = _read(root)
         places = hash_splits([each.file.id for each in found], self.splits, self.seed)
         chosen = [each for each, place in zip(found, places, strict=True) if place == split]
         if not chosen:
             raise ValueError(f"{root}: too few clouds for a {split} split ({len(found)} found)")
-        counts = [len(each.points) for each in chosen if each.points is not None]
-        shared = self.is_shared([(count, count // 3) for count in counts])
-        problems = [self._problem(each, shared) for each in chosen]
-        usable([each.file for each in chosen], problems, self.on_error)  # stops, or warns
-        good = [each for each, bad in zip(chosen, problems, strict=True) if not bad]
-        return CloudFiles(root.stem, good, shared=shared)
+        return chosen
 
     def _problem(self, found: _Found, shared: bool) -> str | None:
         if found.points is None:
@@ -102,12 +114,19 @@ class CloudFiles:
         self.categories = (category,)
         self.ids = [each.file.id for each in found]
         self.labels = [0] * len(found)
-        self._clouds = [each.points for each in found if each.points is not None]
+        self._found = found
         self._shared = shared
 
     def pools(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return two thirds of a shape's points and the other third, or all of them twice."""
-        return split_pools(self._clouds[index], shared=self._shared)
+        """Return two thirds of a shape's points and the other third, or all of them twice.
+
+        Raises:
+            ValueError: Its file cannot be used.
+        """
+        found = self._found[index]
+        if found.points is None:
+            raise ValueError(found.problem)
+        return split_pools(found.points, shared=self._shared)
 
 
 def _read(root: Path) -> list[_Found]:

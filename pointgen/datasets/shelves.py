@@ -124,9 +124,8 @@ def _shelf(config: AnyConfig, split: Split) -> Shelf:
         case Hdf5Config():  # which refuses shapes with fewer points than num_points
             undemanding = config.model_copy(update={"num_points": 1, "on_error": "raise"})
             return Shelf(split, undemanding.source(split))
-        case CloudFilesConfig():  # likewise
-            some = {"num_points": 1, "pools": "shared", "on_error": "raise"}
-            return Shelf(split, config.model_copy(update=some).source(split))
+        case CloudFilesConfig():
+            return Shelf(split, config.listed(split))
         case ProceduralConfig():
             return Shelf(split, config.source(split))
 

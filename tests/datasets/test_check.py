@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pointgen.datasets import Hdf5Config, Pc15kConfig, ProceduralConfig, survey
+from pointgen.datasets import CloudFilesConfig, Hdf5Config, Pc15kConfig, ProceduralConfig, survey
 from pointgen.datasets.check import check
 
 SIZES = {"train": 12, "val": 8, "test": 8}
@@ -117,6 +117,17 @@ def test_every_bad_shape_is_listed_and_none_hides_another(clean):
         (clean / "chair" / "train" / f"chairtrainx{index}.npy").write_bytes(b"damage")
     assert found(clean) == {"unusable": "error"}
     assert len(examples(clean, "unusable")) == 12
+
+
+def test_a_bad_file_among_clouds_of_ones_own_hides_no_other(tmp_path):
+    for number in range(20):
+        np.save(tmp_path / f"s{number}.npy", box(number))
+    np.save(tmp_path / "s7.npy", nan(box(7)))
+    (tmp_path / "s9.npy").write_bytes((tmp_path / "s9.npy").read_bytes()[:900])
+    report = check(CloudFilesConfig(root=tmp_path))
+    assert report.examined == 20
+    (unusable,) = (finding for finding in report.findings if finding.kind == "unusable")
+    assert {example.split(":")[0].split("/")[-1] for example in unusable.examples} == {"s7", "s9"}
 
 
 def test_errors_come_before_warnings(clean):
