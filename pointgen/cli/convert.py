@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -34,6 +35,7 @@ class Work:
         shapes: how many are written.
         files: those written.
         left_out: what of the shapes is in no file, and of how many.
+        failed: why files of a folder were passed over.
     """
 
     points: int | None
@@ -42,6 +44,19 @@ class Work:
     shapes: int = 0
     files: list[Path] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    failed: dict[Path, str] = field(default_factory=dict)
+
+    @contextmanager
+    def passing_over(self, file: Path, source: Path) -> Iterator[None]:
+        """Note that a file cannot be read, where it is one of a folder."""
+        from pointgen.files import FileError
+
+        try:
+            yield
+        except FileError as error:
+            if not source.is_dir() or error.args[0] != file:  # as where there is no room to write
+                raise
+            self.failed[file] = str(error)
 
     def remarks(self) -> list[str]:
         """Return what was left out, and of how many shapes."""
@@ -70,7 +85,8 @@ def convert(
 ) -> None:
     """Turn clouds and meshes into another format, with their colours, normals and labels.
 
-    Meshes stay meshes where the format has faces, unless --points asks for points.
+    Meshes stay meshes where the format has faces, unless --points asks for points. Of a folder that
+    becomes a folder, a file that cannot be read is one line, and the others are written.
     """
     from pointgen.cli.convert_places import check_apart, sources, target_ending
 
@@ -78,32 +94,42 @@ def convert(
     files = sources(source)
     ending = target_ending(target, to)
     check_apart(source, target)
-    _check_kinds(files, ending, points)
+    _check_kinds(files, source, ending, work)
     if target.suffix.lower() == ending and not target.is_dir():
         _into_one_file(files, source, target, work)
     else:
         _into_a_folder(files, source, target, ending, work)
+    for line in work.failed.values():
+        say(line)
+    if not work.shapes:
+        raise ValueError(f"none of {len(files)} files can be read")
     if work.left_out:
         say("left out: " + "; ".join(work.remarks()))
     if json:
-        print_json({"files": work.files, "shapes": work.shapes, "left_out": work.remarks()})
+        failed = {str(file): reason for file, reason in work.failed.items()}
+        found = {"files": work.files, "shapes": work.shapes, "left_out": work.remarks()}
+        print_json(found | {"failed": failed})
     else:
         say(f"shapes: {work.shapes}, in {target}")
+    if work.failed:
+        raise typer.Exit(1)
 
 
-def _check_kinds(files: Sequence[Path], ending: str, points: int | None) -> None:
+def _check_kinds(files: Sequence[Path], source: Path, ending: str, work: Work) -> None:
     """Refuse points where only a mesh can go."""
     from pointgen.files import is_mesh
 
     if ending not in ONLY_MESHES:
         return
-    if points is not None:
+    if work.points is not None:
         raise ValueError(f"--points: draws points, and {ending} holds meshes only")
     for file in files:
-        if not is_mesh(file):
-            raise ValueError(
-                f"{file}: holds points, and {ending} meshes only; `pointgen mesh` finds a surface"
-            )
+        with work.passing_over(file, source):
+            if not is_mesh(file):
+                raise ValueError(
+                    f"{file}: holds points, and {ending} meshes only; `pointgen mesh` finds a "
+                    "surface"
+                )
 
 
 def _into_one_file(files: Sequence[Path], source: Path, target: Path, work: Work) -> None:
@@ -136,26 +162,35 @@ def _into_a_folder(
     """Write every file of the source to its place in the target."""
     from pointgen.cli.convert_places import folder_of, places
     from pointgen.files import check_target
-    from pointgen.files.encode import TOGETHER
     from pointgen.files.write_mesh import check_mesh_target
 
-    targets = places(files, source, target, ending)
-    for file, place in zip(files, targets, strict=True):
-        check = check_mesh_target if _stays_mesh(file, place, work) else check_target
-        check(place, force=work.force)
+    targets = dict(zip(files, places(files, source, target, ending), strict=True))
+    meshes: dict[Path, bool] = {}
+    for file, place in targets.items():
+        with work.passing_over(file, source):
+            meshes[file] = _stays_mesh(file, place, work)
+            (check_mesh_target if meshes[file] else check_target)(place, force=work.force)
     with progress("converting") as advance:
-        for done, (file, place) in enumerate(zip(files, targets, strict=True), 1):
-            if _stays_mesh(file, place, work):
-                _write_mesh(file, place, work)
-            else:
-                clouds = _clouds(file, file.stem, work)
-                if len(clouds) == 1 or ending in TOGETHER:
-                    _write_clouds(place, clouds, _given_ids(clouds, file.stem), work)
+        for done, (file, stays) in enumerate(meshes.items(), 1):
+            place = targets[file]
+            with work.passing_over(file, source):
+                if stays:
+                    _write_mesh(file, place, work)
                 else:
-                    _write_each(
-                        folder_of(place) if source.is_dir() else target, clouds, ending, work
-                    )
-            advance(done, len(files))
+                    apart = folder_of(place) if source.is_dir() else target
+                    _write_file(file, place, apart, work)
+            advance(done, len(meshes))
+
+
+def _write_file(file: Path, place: Path, apart: Path, work: Work) -> None:
+    """Write the clouds of a file to a place, or each to a folder where a file holds but one."""
+    from pointgen.files.encode import TOGETHER
+
+    clouds, ending = _clouds(file, file.stem, work), place.suffix.lower()
+    if len(clouds) == 1 or ending in TOGETHER:
+        _write_clouds(place, clouds, _given_ids(clouds, file.stem), work)
+    else:
+        _write_each(apart, clouds, ending, work)
 
 
 def _stays_mesh(file: Path, target: Path, work: Work) -> bool:

@@ -273,11 +273,23 @@ def test_no_source_is_overwritten_by_another(pointgen, tmp_path):
     assert result.status == 2 and "is a source and would be overwritten" in result.err
 
 
-def test_a_damaged_file_stops_the_rest(pointgen, tmp_path, tree):
+def test_a_damaged_file_of_a_folder_is_passed_over(pointgen, tmp_path, tree):
+    assert pointgen("convert", tree, tmp_path / "whole").status == 0
     (tree / "sets" / "a.ply").write_bytes(b"ply\nformat ascii 1.0\nelement vertex 9\nend_header\n")
-    result = pointgen("convert", tree, tmp_path / "out")
-    assert result.status == 2 and "a.ply: " in result.err and len(result.err.splitlines()) == 1
+    (tree / "z.ply").write_bytes(b"ply\nno header")  # which does not even say what it holds
+    result = pointgen("convert", tree, tmp_path / "out", "--json")
+    assert result.status == 1 and len([x for x in result.err.splitlines() if "a.ply: " in x]) == 1
+    assert sorted(json.loads(result.out)["failed"]) == [
+        str(tree / "sets" / "a.ply"), str(tree / "z.ply")
+    ]  # fmt: skip
+    whole, left = (
+        {path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*.ply")}
+        for name in ("whole", "out")
+    )
+    assert left == {path for path in whole if path.name != "a.ply"}
     assert not [p for p in (tmp_path / "out").rglob(".*")], "a temporary file stayed"
+    alone = pointgen("convert", tree / "z.ply", tmp_path / "z.xyz")
+    assert alone.status == 2 and "z.ply: " in alone.err
 
 
 def test_what_cannot_be_used_is_said(pointgen, tmp_path):
