@@ -98,7 +98,8 @@ def _rows(
 
 
 def _said(origin: dict[str, str]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in origin.items()) + "."
+    text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in origin.items())
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _facts(sheet: Sheet, origin: dict[str, str]) -> list[tuple[str, str]]:
