@@ -122,7 +122,7 @@ def test_evaluate_one_category(pointgen, image_run, run, tmp_path, monkeypatch):
     scored, plain = [], evaluate.evaluate
 
     def score(samples, reference, **options):
-        scored.append(samples.numpy())
+        scored.append(samples.cpu().numpy())
         return plain(samples, reference, **options)
 
     monkeypatch.setattr(evaluate, "evaluate", score)
