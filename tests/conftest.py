@@ -53,15 +53,20 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     devices.PLAIN = config.getoption("device")
     if devices.PLAIN == "apart":
-        module("apart").install()
+        load(Path(__file__).with_name("apart.py")).install()
 
 
-def module(name):
+def load(path):
     """Load a module that stands beside the tests."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+@pytest.fixture(scope="session")
+def loaded():
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ def sources(source: Path) -> list[Path]:
     """
     from pointgen.files import is_cloud, is_mesh
     from pointgen.files.errors import check_regular
-    from pointgen.files.read import is_shown
+    from pointgen.files.read import shown
 
     if not source.exists():
         raise ValueError(f"{source}: no such file or folder")
@@ -26,11 +26,7 @@ def sources(source: Path) -> list[Path]:
         if not (is_cloud(source) or is_mesh(source)):
             raise ValueError(f"{source}: expected points or a mesh, got ending {source.suffix!r}")
         return [source]
-    files = [
-        path
-        for path in sorted(source.rglob("*"))
-        if path.is_file() and is_shown(source, path) and (is_cloud(path) or is_mesh(path))
-    ]
+    files = [path for path in shown(source) if path.is_file() and (is_cloud(path) or is_mesh(path))]
     if not files:
         raise ValueError(f"{source}: holds no files of points or meshes")
     return files

@@ -23,6 +23,7 @@ __all__ = [
     "distance",
     "framer",
     "own_frame",
+    "placed",
     "read_inputs",
     "seeing",
     "thinned",
@@ -52,8 +53,6 @@ def autoencoder(
 
 def seeing(run: Path, device: str, seed: int) -> Callable[[np.ndarray], tuple[Tensor, Frame]]:
     """Return what maps a cloud (N, 3) to one as in training (1, M, 3), and its frame."""
-    import torch
-
     from pointgen.training.checkpoint import read_run
 
     data = read_run(run).data
@@ -62,10 +61,16 @@ def seeing(run: Path, device: str, seed: int) -> Callable[[np.ndarray], tuple[Te
     def seen(cloud: np.ndarray) -> tuple[Tensor, Frame]:
         frame = framed(cloud)
         # A maximum over points depends on their number: no more than in training.
-        points = frame.apply(thinned(cloud, data.num_points, seed))
-        return torch.from_numpy(points).to(device).unsqueeze(0), frame
+        return placed(thinned(cloud, data.num_points, seed), frame, device), frame
 
     return seen
+
+
+def placed(cloud: np.ndarray, frame: Frame, device: str) -> Tensor:
+    """Return a cloud (N, 3) as a batch of its own (1, N, 3), in a frame and on a device."""
+    import torch
+
+    return torch.from_numpy(frame.apply(cloud)).to(device).unsqueeze(0)
 
 
 def framer(kind: Normalize) -> Callable[[np.ndarray], Frame]:

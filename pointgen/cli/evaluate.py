@@ -19,10 +19,11 @@ from pointgen.cli.options import (
     Json,
     OptionalPoints,
     Seed,
+    Split,
     Weights,
 )
 from pointgen.cli.paired import paired
-from pointgen.cli.sets import Category, category_of, check_frames, generated, read_set, real_sets
+from pointgen.cli.sets import category_of, check_frames, generated, read_set, real_sets
 from pointgen.cli.together import bar, first, node_first, together
 from pointgen.devices import torch_device
 
@@ -31,12 +32,10 @@ if TYPE_CHECKING:
 
     from pointgen.metrics.evaluate import Scoring
     from pointgen.metrics.work import Work
-    from pointgen.models import Condition
     from pointgen.processes import Share
 
 __all__ = ["evaluate"]
 
-Split = Literal["train", "val", "test"]
 Published = Literal["pointflow", "lion", "lion-box", "dpm"]
 Unit = Literal["data", "box", "half_box", "std"]
 
@@ -209,7 +208,7 @@ def evaluate(
 
             model = load(samples, device=on, weights=weights)
             size = len(real), min(real.shape[1], scoring.points or real.shape[1])
-            made = generated(model, size, seed, _condition(kind, guidance, on), share)
+            made = generated(model, size, seed, kind, guidance, share)
         work = _work({"samples": made, "reference": real}, beside, scoring, share, on)
         with bar("scoring", share) as advance:
             from pointgen.metrics.evaluate import evaluate as score
@@ -237,17 +236,6 @@ def evaluate(
         save_sheet_page(html, sheet, made, real, origin)
         say(f"wrote {html}")
     work.store.close()  # last: what could not be written costs no more than another try
-
-
-def _condition(category: Category | None, guidance: float, device: str) -> Condition | None:
-    """Return what samples are asked for."""
-    import torch
-
-    from pointgen.models import Condition
-
-    if category is None or category.label is None:
-        return None
-    return Condition(label=torch.tensor([category.label], device=device), guidance=guidance)
 
 
 def _alone(

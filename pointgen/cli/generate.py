@@ -20,7 +20,7 @@ from pointgen.cli.options import (
     Steps,
     Weights,
 )
-from pointgen.cli.sampling import sample, solver_with
+from pointgen.cli.sampling import sample, solver_with, told
 from pointgen.cli.together import bar, together
 from pointgen.cli.writing import write_results
 from pointgen.devices import torch_device
@@ -58,7 +58,6 @@ def generate(
     import torch
 
     from pointgen.files import check_frames_target, check_target
-    from pointgen.models import Condition
     from pointgen.training.checkpoint import load
 
     with together() as share:
@@ -69,9 +68,7 @@ def generate(
             raise ValueError("--guidance: expected --category, to be guided by")
         condition = None
         if category is not None:
-            on = next(model.parameters()).device
-            label = torch.tensor([label_of(run, category)], device=on)
-            condition = Condition(label=label, guidance=guidance)
+            condition = told(label_of(run, category), guidance, model)
         with bar("generating", share) as advance:
             clouds = sample(
                 model,

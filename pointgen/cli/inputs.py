@@ -197,13 +197,11 @@ def thin_cloud(path: Path, cloud: Cloud, count: int, seed: tuple[int, ...]) -> C
 def _meshes(folder: Path) -> list[Path]:
     """Return the meshes of a folder, and say how many files of points lie beside them."""
     from pointgen.files import is_cloud, is_mesh
-    from pointgen.files.read import is_shown
+    from pointgen.files.read import shown
 
     if not folder.is_dir():
         return []
-    files = [
-        path for path in sorted(folder.rglob("*")) if is_shown(folder, path) and path.is_file()
-    ]
+    files = [path for path in shown(folder) if path.is_file()]
     meshes = [path for path in files if is_mesh(path)]
     others = sum(map(is_cloud, set(files) - set(meshes)))
     if meshes and others and first():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pointgen.cli.console import say
-from pointgen.cli.encoding import seeing
+from pointgen.cli.encoding import placed, seeing
 from pointgen.cli.inputs import is_run, read_shapes
 from pointgen.cli.sampling import sample, solved
 from pointgen.devices import torch_device
@@ -186,7 +186,7 @@ def _densities(
         with torch.no_grad():
             seen, frame = as_seen(cloud)
             code = model.encode(seen)
-            points = torch.from_numpy(frame.apply(cloud)).to(on).unsqueeze(0)
+            points = placed(cloud, frame, on)
             values.append(model.points.log_prob(points, code.unsqueeze(1))[0].cpu().numpy())
     low, high = np.quantile(np.concatenate(values), [0.02, 0.98])
     return values, (float(low), float(high))

@@ -162,6 +162,6 @@ def _pictures_below(path: Path) -> list[Path]:
 
 def _shown(folder: Path) -> list[Path]:
     """Return the files of a folder and its subfolders that are not hidden."""
-    from pointgen.files.read import is_shown
+    from pointgen.files.read import shown
 
-    return [p for p in sorted(folder.rglob("*")) if p.is_file() and is_shown(folder, p)]
+    return [path for path in shown(folder) if path.is_file()]

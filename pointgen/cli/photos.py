@@ -14,7 +14,7 @@ from pointgen.cli.console import check_free, progress, say
 from pointgen.cli.inputs import label_of
 from pointgen.cli.options import Device, Weights
 from pointgen.cli.photo_files import Photo, masks_of, photo_files, prepared
-from pointgen.cli.sampling import solver_with
+from pointgen.cli.sampling import USUAL_POINTS, solver_with
 from pointgen.cli.writing import numbered, write_results
 from pointgen.devices import torch_device
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "from_photos"]
 
-POINTS = 2048  # of a cloud where nothing else is asked for: the field's usual number
 MOST_ROWS = 16  # of the picture of inputs and results
 # Azimuth and elevation, degrees, of its views where clouds face the camera of their pictures.
 VIEWER_SIDES = ((0.0, 0.0), (60.0, 20.0))
@@ -128,7 +127,7 @@ def _settings(run: Path, request: Request) -> tuple[int | None, Look, int]:
     model, data = experiment.model, experiment.data
     assert isinstance(data, RenderingsConfig), "a config with another would have been refused"
     label = None if request.category is None else label_of(run, request.category)
-    own = model.points if model.kind == "cflow" else POINTS
+    own = model.points if model.kind == "cflow" else USUAL_POINTS
     return label, data.look, request.points or own
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointgen.cli.console import check_free, progress, say
-from pointgen.cli.encoding import COMPARED, distance, framer, own_frame, read_inputs, thinned
+from pointgen.cli.encoding import (
+    COMPARED,
+    distance,
+    framer,
+    own_frame,
+    placed,
+    read_inputs,
+    thinned,
+)
 from pointgen.cli.options import Device, Weights
 from pointgen.cli.sampling import solver_with
 from pointgen.cli.writing import numbered, write_results
@@ -96,7 +104,7 @@ def restored(run: Path, inputs: Sequence[Path], out: Path, request: Request) -> 
     with progress("restoring") as advance:
         for place, (id, cloud) in enumerate(zip(shapes.ids, shapes.points, strict=True)):
             frame = framed(cloud)
-            points = torch.from_numpy(frame.apply(cloud)).to(device).unsqueeze(0)
+            points = placed(cloud, frame, device)
             wanted = request.points or _points(request, len(cloud), usual)
             found = restore(points, wanted, generator)
             ways += [frame.undo(way.cpu()) for way in found.ways]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pointgen.models import Autoencoder, Condition, PointCloudModel
     from pointgen.processes import Share
 
-__all__ = ["points_for", "sample", "solved", "solver_with"]
+__all__ = ["USUAL_POINTS", "points_for", "sample", "solved", "solver_with", "told"]
 
-USUAL_POINTS = 2048
+USUAL_POINTS = 2048  # of a cloud where nothing else is asked for: the field's usual number
 CHUNK = 16  # clouds with noise of their own seed: what one process draws at a time
 
 
@@ -25,6 +25,16 @@ def points_for(model: PointCloudModel | Autoencoder, wanted: int | None) -> int:
     from pointgen.training.making import most_points
 
     return wanted or most_points(model, USUAL_POINTS)
+
+
+def told(label: int, guidance: float, model: PointCloudModel) -> Condition:
+    """Return the condition that asks a model for a category, for all its clouds."""
+    import torch
+
+    from pointgen.models import Condition
+
+    on = next(model.parameters()).device
+    return Condition(label=torch.tensor([label], device=on), guidance=guidance)
 
 
 def solver_with(steps: int | None) -> Solver | None:

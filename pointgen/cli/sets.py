@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from pointgen.cli.console import refuse
 from pointgen.cli.encoding import own_frame
 from pointgen.cli.inputs import is_run, label_of, read_shapes
-from pointgen.cli.sampling import sample
+from pointgen.cli.options import Split
+from pointgen.cli.sampling import sample, told
 from pointgen.cli.together import bar
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from pointgen.datasets import CloudDataset
     from pointgen.metrics.units import Units
-    from pointgen.models import Condition, PointCloudModel
+    from pointgen.models import PointCloudModel
     from pointgen.processes import Share
 
 __all__ = ["Category", "category_of", "check_frames", "generated", "read_set", "real_sets"]
@@ -80,7 +81,7 @@ def read_set(path: Path, points: int | None, seed: tuple[int, int]) -> Tensor:
 def real_sets(
     reference: Path,
     oracle: str | None,
-    split: Literal["train", "val", "test"],
+    split: Split,
     points: int | None,
     category: Category | None,
     seed: int,
@@ -111,10 +112,14 @@ def generated(
     model: PointCloudModel,
     size: tuple[int, int],
     seed: int,
-    condition: Condition | None,
+    category: Category | None,
+    guidance: float,
     share: Share,
 ) -> Tensor:
     """Draw clouds from a run's model, so many of so many points."""
+    condition = None
+    if category is not None and category.label is not None:
+        condition = told(category.label, guidance, model)
     with bar("generating", share) as advance:
         return sample(model, *size, seed=seed, condition=condition, share=share, advance=advance)
 

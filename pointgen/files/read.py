@@ -24,6 +24,7 @@ __all__ = [
     "merged",
     "read_clouds",
     "read_file",
+    "shown",
 ]
 
 
@@ -60,10 +61,14 @@ def cloud_files(folder: Path) -> list[Path]:
     Raises:
         FileError: There are none.
     """
-    inside = sorted(folder.rglob("*"))
-    files = [file for file in inside if is_cloud(file) and is_shown(folder, file)]
+    files = [path for path in shown(folder) if is_cloud(path)]
     expect(bool(files), folder, f"holds no point files ({', '.join(READERS)})")
     return files
+
+
+def shown(folder: Path) -> list[Path]:
+    """Return what is in a folder and its subfolders, in order, without what is hidden."""
+    return [path for path in sorted(folder.rglob("*")) if is_shown(folder, path)]
 
 
 def is_shown(folder: Path, path: Path) -> bool:
